@@ -1,0 +1,29 @@
+# Everything runs inside .venv beside this file; nothing outside the folder is touched.
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: demo test lint types check clean
+
+demo: .venv/installed ## the main job, on the embedded engine: no key, no network
+	$(RUN) -m sybilion_mcp demo
+
+test: lint types check ## what continuous integration runs
+
+lint: .venv/installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: .venv/installed
+	$(RUN) -m mypy
+
+check: .venv/installed
+	$(RUN) -m pytest --cov --cov-report=term
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[engine,files,dev]'
+	touch .venv/installed
+
+clean:
+	rm -rf .venv .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
