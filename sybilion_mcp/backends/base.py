@@ -1,0 +1,69 @@
+"""What every forecasting backend can do, and how it fails."""
+
+from typing import Literal, Protocol
+
+from sybilion_mcp.contract.jobs import Accepted, Account, Job
+
+Transport = Literal["unreachable", "timed_out", "unreadable_answer"]
+
+
+class BackendError(Exception):
+    """A backend did not do what was asked. `operation` names the call for people: "submit", "artifact", …"""
+
+    def __init__(self, operation: str, message: str) -> None:
+        super().__init__(message)
+        self.operation = operation
+
+
+class AnswerError(BackendError):
+    """The backend answered with an error. `body` is None when it is no JSON object."""
+
+    def __init__(self, operation: str, status: int, body: dict[str, object] | None, trace_id: str | None) -> None:
+        super().__init__(operation, f"{operation}: HTTP {status}")
+        self.status = status
+        self.body = body
+        self.trace_id = trace_id
+
+    @property
+    def text(self) -> str:
+        """The API's own sentence. It comes from outside: good for telling causes apart, never for quoting."""
+        return str((self.body or {}).get("error", ""))
+
+
+class TransportError(BackendError):
+    """No usable answer: the host was not reached, was too slow, or sent what nobody can read.
+
+    `sent` says whether the request may have reached the backend.
+    """
+
+    def __init__(self, operation: str, kind: Transport, *, sent: bool, trace_id: str | None = None) -> None:
+        super().__init__(operation, f"{operation}: {kind}")
+        self.kind: Transport = kind
+        self.sent = sent
+        self.trace_id = trace_id
+
+
+class TooLargeError(BackendError):
+    """An artifact exceeds what a client accepts; nothing of it was kept."""
+
+    def __init__(self, operation: str, limit: int) -> None:
+        super().__init__(operation, f"{operation}: more than {limit} bytes")
+        self.limit = limit
+
+
+class Backend(Protocol):
+    """A service that turns a forecast request into a job and a job into artifacts."""
+
+    name: str
+
+    async def submit(self, body: dict[str, object]) -> Accepted: ...
+
+    async def job(self, job_id: str) -> Job: ...
+
+    async def artifact(self, job_id: str, name: str) -> bytes: ...
+
+    async def recent_jobs(self) -> list[Job]: ...
+
+    async def account(self) -> Account: ...
+
+    async def aclose(self) -> None: ...
