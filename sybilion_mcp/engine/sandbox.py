@@ -1,0 +1,24 @@
+"""The embedded engine on a port: a Sybilion-compatible API for any client."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+
+def serve_sandbox(host: str, port: int, home: Path) -> None:
+    """Serve until interrupted; port 0 takes a free one. Prints one line with the URL once connections are taken."""
+    import uvicorn
+
+    from sybilion_mcp.engine.app import build_app
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listener:
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        print(
+            f"Sybilion-compatible API at http://{shown}:{listener.getsockname()[1]} "
+            "(Authorization: Bearer sk_ops_<anything>; every token is an account of its own)",
+            flush=True,
+        )
+        config = uvicorn.Config(build_app(home), http="h11", lifespan="on", log_level="warning")
+        with suppress(KeyboardInterrupt):  # the way to end it
+            uvicorn.Server(config).run(sockets=[listener])

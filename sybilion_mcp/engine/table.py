@@ -1,0 +1,232 @@
+"""The engine's job table: one SQLite file that several processes may use at once."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+UNFINISHED = ("queued", "running")
+SORTABLE = ("id", "created_at", "settled_at", "eur_cents_final")
+
+_metadata = sa.MetaData()
+_jobs = sa.Table(
+    "jobs",
+    _metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("settled_at", sa.Text),
+    sa.Column("eur_cents_final", sa.Integer),
+    sa.Column("pipeline_error", sa.Text),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),  # seconds since the epoch; 0 = free to take
+    sa.Column("attempts", sa.Integer, nullable=False),
+)
+_artifacts = sa.Table(
+    "artifacts",
+    _metadata,
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+_by_account = sa.Index("jobs_by_account", _jobs.c.account, _jobs.c.created_at)
+_by_status = sa.Index("jobs_by_status", _jobs.c.status, _jobs.c.lease_until)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job as it is stored; times are RFC 3339 in UTC."""
+
+    id: str
+    account: str
+    status: str
+    created_at: str
+    settled_at: str | None
+    eur_cents_final: int | None
+    pipeline_error: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job this process may run now, and how often it was started before."""
+
+    id: str
+    request: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """A page of one account's jobs. `sort` is one of SORTABLE."""
+
+    page: int = 1
+    limit: int = 50
+    sort: str = "created_at"
+    descending: bool = True
+    status: str | None = None
+    pipeline_type: str | None = None
+
+
+class JobTable:
+    """Jobs and artifacts in `path`. `owner` names this process: what it holds a lease on, it alone may settle."""
+
+    def __init__(self, path: Path, lease_seconds: float, clock: Callable[[], float] = time.time) -> None:
+        self.owner = uuid.uuid4().hex
+        self._lease = lease_seconds
+        self._clock = clock
+        # Connections live as long as one call: nothing is left open when a loop ends without aclose().
+        self._engine: AsyncEngine = create_async_engine(
+            sa.URL.create("sqlite+aiosqlite", database=str(path)),
+            poolclass=NullPool,
+            connect_args={"timeout": 30.0},
+        )
+
+    async def create(self) -> None:
+        """Create what is missing; safe when several processes start at once."""
+        async with self._engine.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        async with self._engine.begin() as connection:
+            for table in (_jobs, _artifacts):
+                await connection.execute(CreateTable(table, if_not_exists=True))
+            for index in (_by_account, _by_status):
+                await connection.execute(CreateIndex(index, if_not_exists=True))
+
+    async def add(self, account: str, request: str) -> Claim:
+        """Store a new queued job, leased to this process."""
+        job_id = str(uuid.uuid4())
+        values = {
+            "id": job_id,
+            "account": account,
+            "status": "queued",
+            "created_at": _timestamp(),
+            "request": request,
+            "owner": self.owner,
+            "lease_until": self._clock() + self._lease,
+            "attempts": 0,
+        }
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.insert(_jobs).values(values))
+        return Claim(job_id, request, 0)
+
+    async def get(self, account: str, job_id: str) -> JobRow | None:
+        statement = sa.select(_jobs).where(_jobs.c.id == job_id, _jobs.c.account == account)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _job_row(row)
+
+    async def page(self, account: str, query: JobQuery) -> tuple[list[JobRow], int]:
+        """The jobs of one page, and how many there are on all pages."""
+        wanted = [_jobs.c.account == account]
+        if query.status is not None:
+            wanted.append(_jobs.c.status == query.status)
+        if query.pipeline_type not in (None, "forecast"):
+            wanted.append(sa.false())
+        column = _jobs.c[query.sort]
+        order = (column.desc(), _jobs.c.id.desc()) if query.descending else (column.asc(), _jobs.c.id.asc())
+        rows = sa.select(_jobs).where(*wanted).order_by(*order)
+        rows = rows.limit(query.limit).offset((query.page - 1) * query.limit)
+        count = sa.select(sa.func.count()).select_from(_jobs).where(*wanted)
+        async with self._engine.connect() as connection:
+            found = [_job_row(row) for row in await connection.execute(rows)]
+            total = (await connection.execute(count)).scalar_one()
+        return found, total
+
+    async def take_over(self, running: Sequence[str]) -> list[Claim]:
+        """Claim unfinished jobs, but not the `running` ones, whose lease ran out; one process gets each."""
+        now = self._clock()
+        lapsed = (_jobs.c.status.in_(UNFINISHED), _jobs.c.lease_until < now, _jobs.c.id.not_in(running))
+        async with self._engine.connect() as connection:
+            ids = (await connection.execute(sa.select(_jobs.c.id).where(*lapsed))).scalars().all()
+        taken = [await self._take(job_id, now, lapsed) for job_id in ids]
+        return [claim for claim in taken if claim is not None]
+
+    async def _take(self, job_id: str, now: float, lapsed: tuple[sa.ColumnElement[bool], ...]) -> Claim | None:
+        swap = (
+            sa.update(_jobs)
+            .where(_jobs.c.id == job_id, *lapsed)
+            .values(owner=self.owner, lease_until=now + self._lease, status="queued")
+            .returning(_jobs.c.request, _jobs.c.attempts)
+        )
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(swap)).one_or_none()
+        return None if row is None else Claim(job_id, row.request, row.attempts)
+
+    async def mark_running(self, job_id: str) -> None:
+        await self._update_mine([job_id], status="running", attempts=_jobs.c.attempts + 1)
+
+    async def renew(self, job_ids: Sequence[str]) -> None:
+        """Keep the leases of the jobs this process still works on."""
+        await self._update_mine(job_ids, lease_until=self._clock() + self._lease)
+
+    async def release(self, job_ids: Sequence[str]) -> None:
+        """Give unfinished jobs back: whoever looks next takes them over."""
+        await self._update_mine(job_ids, status="queued", lease_until=0.0, attempts=0)
+
+    async def complete(self, job_id: str, artifacts: Mapping[str, bytes]) -> None:
+        """Settle a job with its artifacts, unless another process has taken it over meanwhile."""
+        rows = [{"job_id": job_id, "name": name, "content": content} for name, content in artifacts.items()]
+        async with self._engine.begin() as connection:
+            settled = await connection.execute(self._mine([job_id]).values(_settled("completed")))
+            if settled.rowcount:
+                await connection.execute(sa.insert(_artifacts), rows)
+
+    async def fail(self, job_id: str, error: Mapping[str, str]) -> None:
+        await self._update_mine([job_id], **_settled("failed"), pipeline_error=json.dumps(error))
+
+    async def artifact_sizes(self, job_id: str) -> dict[str, int]:
+        """Name → size in bytes, by name."""
+        size = sa.func.length(_artifacts.c.content)
+        statement = sa.select(_artifacts.c.name, size).where(_artifacts.c.job_id == job_id)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement.order_by(_artifacts.c.name))).all()
+        return {row[0]: row[1] for row in rows}
+
+    async def artifact(self, job_id: str, name: str) -> bytes | None:
+        statement = sa.select(_artifacts.c.content).where(_artifacts.c.job_id == job_id, _artifacts.c.name == name)
+        async with self._engine.connect() as connection:
+            content: bytes | None = (await connection.execute(statement)).scalar_one_or_none()
+        return content
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
+
+    def _mine(self, job_ids: Sequence[str]) -> sa.Update:
+        return sa.update(_jobs).where(
+            _jobs.c.id.in_(job_ids), _jobs.c.owner == self.owner, _jobs.c.status.in_(UNFINISHED)
+        )
+
+    async def _update_mine(self, job_ids: Sequence[str], **values: object) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(self._mine(job_ids).values(values))
+
+
+def _settled(status: str) -> dict[str, object]:
+    # The embedded engine is free: the final price is known, and it is nothing.
+    return {"status": status, "settled_at": _timestamp(), "eur_cents_final": 0, "lease_until": 0.0}
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _job_row(row: sa.Row[tuple[object, ...]]) -> JobRow:
+    error = row.pipeline_error
+    return JobRow(
+        row.id,
+        row.account,
+        row.status,
+        row.created_at,
+        row.settled_at,
+        row.eur_cents_final,
+        None if error is None else json.loads(error),
+    )

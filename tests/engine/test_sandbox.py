@@ -1,0 +1,68 @@
+"""The engine on a port, for clients in any language."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import settled
+from .made_up import months, request, seasonal
+
+pytestmark = pytest.mark.anyio
+
+SERVE = """
+import sys
+from pathlib import Path
+from sybilion_mcp.engine.sandbox import serve_sandbox
+
+serve_sandbox("127.0.0.1", 0, Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A served sandbox and the line it prints."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+        process.kill()
+
+
+async def test_it_prints_its_url_serves_a_forecast_and_ends_cleanly(
+    sandbox: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, line = sandbox
+    url = re.search(r"http://\S+:\d+", line)
+    assert url is not None
+    assert "sk_ops_" in line
+    headers = {"authorization": "Bearer sk_ops_anyone"}
+
+    async with httpx.AsyncClient(base_url=url[0], headers=headers) as client:
+        assert (await client.get("/health")).json()["status"] == "ok"
+        response = await client.post("/api/v1/forecasts", json=recent_request())
+        assert response.status_code == 202, response.text
+        job, _ = await settled(client, response.json()["poll_url"])
+        assert job["status"] == "completed"
+        too_large = await client.post("/api/v1/forecasts", content=b" " * 3_000_000)
+        assert too_large.status_code == 413
+        running = await client.post("/api/v1/forecasts", json=recent_request())
+        assert running.status_code == 202
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert errors == ""
+
+
+def recent_request() -> dict[str, object]:
+    """A valid request as of the real today."""
+    now = datetime.now(UTC)
+    return request(timeseries=dict(zip(months(60, (now.year, now.month)), seasonal(60), strict=True)))
