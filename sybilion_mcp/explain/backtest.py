@@ -1,0 +1,184 @@
+"""How good the past forecasts of a job were, recomputed from its trajectories."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sybilion_mcp.contract.artifacts import Window, WindowMonth
+from sybilion_mcp.contract.months import index_of
+
+Verdict = Literal["better", "same", "worse", "unknown"]
+
+BAND_80 = (0.10, 0.90)
+BAND_90 = (0.05, 0.95)
+_SAME = 0.05  # relative errors this close to the rival's are no difference
+_SEASON = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How many actuals lay inside a band, of how many that had one."""
+
+    held: int
+    counted: int
+
+    @property
+    def share(self) -> float | None:
+        return self.held / self.counted if self.counted else None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScore:
+    """The errors of one past forecast in the series' unit, `mape` in percent; None where meaningless."""
+
+    start: str
+    end: str
+    months: int
+    mae: float
+    mape: float | None
+    mase: float | None
+    bias: float
+    last_value_mae: float | None
+    seasonal_naive_mae: float | None
+    held_80: Held
+    held_90: Held
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """The means over the windows that count; `bias` is forecast minus actual."""
+
+    windows: tuple[WindowScore, ...]
+    windows_left_out: int
+    mae: float | None
+    mape: float | None
+    mase: float | None
+    relative_to_seasonal_naive: float | None
+    relative_to_last_value: float | None
+    bias: float | None
+    held_80: Held
+    held_90: Held
+    verdict: Verdict
+    rival: str | None
+
+    @property
+    def windows_used(self) -> int:
+        return len(self.windows)
+
+
+def judge(windows: Sequence[Window], history: Mapping[str, float]) -> Skill:
+    """Scores every window without a missing actual against the history (month → value) before its origin."""
+    scores = [_score(window, history) for window in windows if _counts(window)]
+    seasonal = _relative([(score.mae, score.seasonal_naive_mae) for score in scores])
+    last = _relative([(score.mae, score.last_value_mae) for score in scores])
+    verdict, rival = _verdict({"seasonal naive": seasonal, "repeating the last value": last})
+    return Skill(
+        windows=tuple(scores),
+        windows_left_out=len(windows) - len(scores),
+        mae=_mean([score.mae for score in scores]),
+        mape=_mean([score.mape for score in scores]),
+        mase=_mean([score.mase for score in scores]),
+        relative_to_seasonal_naive=seasonal,
+        relative_to_last_value=last,
+        bias=_mean([score.bias for score in scores]),
+        held_80=_together([score.held_80 for score in scores]),
+        held_90=_together([score.held_90 for score in scores]),
+        verdict=verdict,
+        rival=rival,
+    )
+
+
+def _counts(window: Window) -> bool:
+    return bool(window.months) and all(m.actual is not None and m.forecast is not None for m in window.months)
+
+
+def _score(window: Window, history: Mapping[str, float]) -> WindowScore:
+    origin = min(window.start, window.months[0].month)
+    before = {month: value for month, value in history.items() if month < origin}
+    pairs = [(m.forecast, m.actual) for m in window.months if m.forecast is not None and m.actual is not None]
+    errors = [abs(forecast - actual) for forecast, actual in pairs]
+    mae = _sure_mean(errors)
+    scale = _seasonal_scale(before)
+    return WindowScore(
+        start=window.start,
+        end=window.end,
+        months=len(window.months),
+        mae=mae,
+        mape=_mean([100 * abs(forecast / actual - 1) for forecast, actual in pairs if actual != 0]),
+        mase=mae / scale if scale else None,
+        bias=_sure_mean([forecast - actual for forecast, actual in pairs]),
+        last_value_mae=_rival_error(window.months, [before[max(before)] if before else None] * len(pairs)),
+        seasonal_naive_mae=_rival_error(window.months, [_year_before(m.month, before) for m in window.months]),
+        held_80=_held(window.months, BAND_80),
+        held_90=_held(window.months, BAND_90),
+    )
+
+
+def _rival_error(months: Sequence[WindowMonth], rival: Sequence[float | None]) -> float | None:
+    """None unless the rival has a value for every month: both must be judged on the same months."""
+    errors = [
+        abs(value - month.actual)
+        for month, value in zip(months, rival, strict=True)
+        if value is not None and month.actual is not None
+    ]
+    return _sure_mean(errors) if len(errors) == len(months) else None
+
+
+def _year_before(month: str, before: Mapping[str, float]) -> float | None:
+    """The value of the same month a year ago, or of the year before that when it is not history yet."""
+    year = int(month[:4]) - 1
+    while before and f"{year:04}{month[4:]}" > max(before):
+        year -= 1
+    return before.get(f"{year:04}{month[4:]}")
+
+
+def _seasonal_scale(before: Mapping[str, float]) -> float | None:
+    """The mean absolute lag-12 difference."""
+    by_index = {index_of(month): value for month, value in before.items()}
+    return _mean([abs(value - by_index[i - _SEASON]) for i, value in by_index.items() if i - _SEASON in by_index])
+
+
+def _held(months: Sequence[WindowMonth], band: tuple[float, float]) -> Held:
+    low, high = band
+    inside = [
+        month.quantiles[low] <= month.actual <= month.quantiles[high]
+        for month in months
+        if month.actual is not None and low in month.quantiles and high in month.quantiles
+    ]
+    return Held(sum(inside), len(inside))
+
+
+def _together(counts: Sequence[Held]) -> Held:
+    return Held(sum(count.held for count in counts), sum(count.counted for count in counts))
+
+
+def _relative(errors: Sequence[tuple[float, float | None]]) -> float | None:
+    """Mean error ÷ the rival's, over the windows that have both; infinite against a perfect rival."""
+    ours = _mean([mine for mine, theirs in errors if theirs is not None])
+    rival = _mean([theirs for _, theirs in errors])
+    if ours is None or rival is None:
+        return None
+    if rival == 0:
+        return 1.0 if ours == 0 else math.inf
+    return ours / rival
+
+
+def _verdict(relative: Mapping[str, float | None]) -> tuple[Verdict, str | None]:
+    """Against the better rival, which is the one we look worse against."""
+    known = {name: ratio for name, ratio in relative.items() if ratio is not None}
+    if not known:
+        return "unknown", None
+    rival = max(known, key=lambda name: known[name])
+    if known[rival] < 1 - _SAME:
+        return "better", rival
+    return ("worse" if known[rival] > 1 + _SAME else "same"), rival
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _sure_mean(known) if known else None
+
+
+def _sure_mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

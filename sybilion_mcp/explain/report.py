@@ -1,0 +1,237 @@
+"""From a job's artifacts to one report: as text for a model, and as data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import TypeVar
+
+from sybilion_mcp.contract.artifacts import (
+    ArtifactError,
+    read_backtest_metrics,
+    read_backtest_trajectories,
+    read_external_signals,
+    read_forecast,
+    read_input,
+)
+from sybilion_mcp.contract.months import month_index, month_of
+from sybilion_mcp.explain import drivers as driver_groups
+from sybilion_mcp.explain import forecast as months_ahead
+from sybilion_mcp.explain import sections
+from sybilion_mcp.explain.backtest import Skill, judge
+from sybilion_mcp.explain.drivers import DriverGroup, group_drivers
+from sybilion_mcp.explain.facts import JSON, Caveat, JobFacts, Report, View
+from sybilion_mcp.explain.forecast import ForecastRow, look_ahead
+from sybilion_mcp.explain.trust import Evidence, doubts, next_step
+from sybilion_mcp.explain.wording import finite, fitted, identifier
+from sybilion_mcp.next_step import NextStep
+
+__all__ = [
+    "JSON",
+    "JobFacts",
+    "Report",
+    "View",
+    "build_report",
+    "render_backtest",
+    "render_drivers",
+    "render_forecast",
+    "render_report",
+    "report_data",
+]
+
+_REPORT_BYTES = 6000
+_FORECAST_BYTES = 4000
+_SPAN = "12m"  # the one span of metrics that the windows beside it cover
+
+Read = TypeVar("Read")
+
+
+def build_report(artifacts: Mapping[str, object], facts: JobFacts, today: date) -> Report:
+    """`artifacts` maps file names to decoded JSON. Only forecast.json is needed; raises ArtifactError without it.
+
+    Another file that is missing or cannot be read is said in the report's caveats and counts as missing.
+    """
+    if "forecast.json" not in artifacts:
+        raise ArtifactError("forecast.json: missing, so there is no forecast to report")
+    forecast = read_forecast(artifacts["forecast.json"])
+    unreadable: list[str] = []
+
+    def optional(name: str, read: Callable[[object], Read]) -> Read | None:
+        try:
+            return read(artifacts[name]) if name in artifacts else None
+        except ArtifactError as error:
+            unreadable.append(f"Could not be read and is left out: {error}.")
+            return None
+
+    history = optional("input.json", read_input) or optional("submit_payload.json", read_input)
+    history = history or _submitted(facts)
+    windows = optional("backtest_trajectories.json", read_backtest_trajectories)
+    signals = optional("external_signals.json", read_external_signals)
+    metrics = optional("backtest_metrics.json", read_backtest_metrics) or {}
+    skill = judge(windows or (), history)
+    facts = replace(facts, request=_request(artifacts, facts))
+    evidence = Evidence(
+        facts=facts,
+        outlook=look_ahead(forecast, history, skill.mae, today),
+        windows=windows,
+        skill=skill,
+        metrics=metrics.get(_SPAN) or next(iter(metrics.values()), {}),
+        drivers=None if signals is None else group_drivers(signals, facts.driver_names),
+        current_month=month_of(month_index(today)),
+    )
+    return Report(
+        facts=facts,
+        today=today,
+        outlook=evidence.outlook,
+        skill=skill,
+        drivers=evidence.drivers,
+        caveats=(*doubts(evidence), *(Caveat("data", text) for text in unreadable)),
+        next_step=next_step(evidence),
+    )
+
+
+def _submitted(facts: JobFacts) -> dict[str, float]:
+    try:
+        return read_input(facts.request)
+    except ArtifactError:  # a request that is not at hand is no fault of the artifacts
+        return {}
+
+
+def _request(artifacts: Mapping[str, object], facts: JobFacts) -> Mapping[str, object]:
+    given = facts.request or artifacts.get("submit_payload.json") or artifacts.get("input.json")
+    return given if isinstance(given, Mapping) else {}
+
+
+def render_report(report: Report) -> str:
+    """The whole report in at most 6 KB: forecast, past errors, drivers, caveats, next step."""
+
+    def text(rows: int) -> str:
+        data = report.about("data")
+        blocks = [
+            [sections.heading(report)],
+            [sections.opening(report)],
+            ["## Forecast", *sections.forecast_section(report)],
+            ["## How good such forecasts were", *sections.skill_section(report.skill, report.about("skill"))],
+            [f"## {sections.drivers_title(report.drivers)}", *sections.drivers_section(report, rows)],
+            ["## Caveats", *data] if data else [],
+            [report.next_step.line],
+        ]
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    return fitted(text, driver_groups.LISTED, _REPORT_BYTES)
+
+
+def render_forecast(report: Report, view: View = "summary") -> str:
+    """The forecast alone in at most 4 KB; "table" is the bare CSV."""
+    if view == "table":
+        return f"{months_ahead.table(report.outlook)}\n{_closer_look(report, 'report')}"
+
+    def text(caveats: int) -> str:
+        lines = [sections.opening(report), *sections.forecast_section(report), *report.about("data")[:caveats]]
+        return "\n".join([*lines, _closer_look(report, "report")])
+
+    return fitted(text, len(report.about("data")), _FORECAST_BYTES)
+
+
+def render_drivers(report: Report, view: View = "summary", offset: int = 0) -> str:
+    """The drivers alone in at most 6 KB; "table" lists every group with weight from `offset` on."""
+    if view == "table" and report.drivers is not None and report.drivers.groups:
+        groups = report.drivers.groups[offset:]
+        return fitted(lambda rows: _driver_page(report, groups[:rows], offset), len(groups), _REPORT_BYTES)
+    found = report.drivers is not None and report.drivers.groups
+    step = _closer_look(report, "drivers", "table") if found else report.next_step.line
+
+    def text(rows: int) -> str:
+        title = sections.drivers_title(report.drivers)
+        return "\n".join([f"{title}:", *sections.drivers_section(report, rows), step])
+
+    return fitted(text, driver_groups.LISTED, _REPORT_BYTES)
+
+
+def _driver_page(report: Report, groups: tuple[DriverGroup, ...], offset: int) -> str:
+    end = offset + len(groups)
+    total = len(report.drivers.groups) if report.drivers else 0
+    table = driver_groups.table(groups)
+    if end >= total:
+        return f"{table}\n{_closer_look(report, 'report')}"
+    arguments: dict[str, JSON] = {
+        "job_id": identifier(report.facts.job_id),
+        "artifact": "drivers",
+        "view": "table",
+        "offset": end,
+    }
+    return f"{table}\n{NextStep('read_artifact', arguments, f'for the other {total - end} groups').line}"
+
+
+def render_backtest(report: Report, view: View = "summary") -> str:
+    """The past errors alone in at most 6 KB; "table" has one past forecast a row."""
+    skill = report.skill
+    if view == "table" and skill.windows:
+        step = _closer_look(report, "report")
+        return fitted(
+            lambda rows: f"{sections.windows_table(skill.windows[-rows:] if rows else ())}\n{step}",
+            skill.windows_used,
+            _REPORT_BYTES,
+        )
+    lines = [*sections.skill_section(skill, report.about("skill")), *report.about("bands")]
+    return "\n".join([*lines, _closer_look(report, "backtest", "table")])
+
+
+def _closer_look(report: Report, artifact: str, view: str = "summary") -> str:
+    arguments: dict[str, JSON] = {"job_id": identifier(report.facts.job_id), "artifact": artifact}
+    if view != "summary":
+        arguments["view"] = view
+    return NextStep("read_artifact", arguments, "for more (free)").line
+
+
+def report_data(report: Report) -> dict[str, JSON]:
+    """The report as structured content: finite numbers to seven digits, null for what is not known."""
+    drivers = driver_groups.chosen(report.drivers, driver_groups.LISTED) if report.drivers else ()
+    return {
+        "last_value": finite(report.outlook.last_value),
+        "forecast": [_row_data(row) for row in report.outlook.rows],
+        "bands": report.outlook.bands,
+        "skill": _skill_data(report.skill),
+        "verdict": report.skill.verdict,
+        "drivers": [_driver_data(group) for group in drivers],
+        "cost_eur_cents": 0 if report.facts.free else report.facts.eur_cents_final,
+        "caveats": [caveat.text for caveat in report.caveats],
+    }
+
+
+def _row_data(row: ForecastRow) -> JSON:
+    return {
+        "month": row.month,
+        "forecast": finite(row.forecast),
+        "lower_80": finite(row.lower_80),
+        "upper_80": finite(row.upper_80),
+        "lower_90": finite(row.lower_90),
+        "upper_90": finite(row.upper_90),
+        "past": row.past,
+    }
+
+
+def _skill_data(skill: Skill) -> JSON:
+    return {
+        "windows_used": skill.windows_used,
+        "windows_left_out": skill.windows_left_out,
+        "mae": finite(skill.mae),
+        "mape": finite(skill.mape),
+        "mase": finite(skill.mase),
+        "relative_to_seasonal_naive": finite(skill.relative_to_seasonal_naive),
+        "relative_to_last_value": finite(skill.relative_to_last_value),
+        "bias": finite(skill.bias),
+        "coverage_80": finite(skill.held_80.share),
+        "coverage_90": finite(skill.held_90.share),
+    }
+
+
+def _driver_data(group: DriverGroup) -> JSON:
+    return {
+        "name": group.name,
+        "importance": group.importance,
+        "direction": None if group.direction is None else round(group.direction, 3),
+        "lag": group.lag,
+        "correlation": None if group.correlation is None else round(group.correlation, 3),
+        "series": group.series,
+        "doubts": list(group.doubts),
+    }

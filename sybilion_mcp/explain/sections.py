@@ -1,0 +1,182 @@
+"""The sections of a report as text; `report` puts them together."""
+
+import math
+import re
+
+from sybilion_mcp.contract.months import month_index, month_of
+from sybilion_mcp.explain import drivers as driver_groups
+from sybilion_mcp.explain import forecast as months_ahead
+from sybilion_mcp.explain.backtest import Skill, WindowScore
+from sybilion_mcp.explain.drivers import DriverGroup, Drivers
+from sybilion_mcp.explain.facts import Report
+from sybilion_mcp.explain.trust import held_sentence, too_narrow, too_wide
+from sybilion_mcp.explain.wording import (
+    MINUS,
+    clean,
+    counted,
+    csv,
+    identifier,
+    percent,
+    plain,
+    quoted,
+    signed,
+    significant,
+    step_for,
+)
+
+_BACKENDS = {"local": "embedded engine", "sybilion": "Sybilion", "eomer": "Eomer"}
+_VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_NO_BIAS = 0.1  # of the mean absolute error
+
+
+def heading(report: Report) -> str:
+    """The title and one line on the job: who, from when, what it cost, what is past."""
+    facts, outlook = report.facts, report.outlook
+    parts = [f"job {identifier(facts.job_id)}", _BACKENDS.get(facts.backend) or clean(facts.backend, 20)]
+    if outlook.last_month:
+        parts.append(f"input to {outlook.last_month}")
+    if facts.settled_at and (day := _DAY.match(facts.settled_at)):
+        parts.append(f"settled {day[0]}")
+    parts.append(_cost(report))
+    read = month_of(month_index(report.today))
+    return f"# {quoted(facts.title or 'untitled', 120)}\n{', '.join(parts)}. Read in {read}."
+
+
+def _cost(report: Report) -> str:
+    if report.facts.free:
+        return "free"
+    cents = report.facts.eur_cents_final
+    return "cost not known" if cents is None else f"{cents / 100:.2f} EUR"
+
+
+def opening(report: Report) -> str:
+    """The answer first: where the series goes, how such forecasts did, what the model leaned on."""
+    sentences = [months_ahead.path(report.outlook), _how_sure(report.skill)]
+    if report.drivers is not None and report.drivers.groups:
+        sentences.append(_strongest(report.drivers.groups[0], used=report.outlook.drivers_used is not False))
+    elif report.drivers is not None and not report.drivers.series:
+        sentences.append("No external driver was found.")
+    return " ".join(sentences)
+
+
+def _how_sure(skill: Skill) -> str:
+    if skill.rival is None:
+        return "How good such forecasts are is not known."
+    narrow = ", and the bands are too narrow" if too_narrow(skill) else ""
+    return f"Past forecasts were {_VERDICTS[skill.verdict]} {skill.rival}{narrow}."
+
+
+def _strongest(group: DriverGroup, *, used: bool) -> str:
+    link = ""
+    if group.correlation is not None:
+        link = f" (lag {group.lag}, correlation {signed(group.correlation).replace('-', MINUS)})"
+    doubt = f"; doubtful: {', '.join(group.doubts)}" if group.doubts else ""
+    leads = "The model leaned most on" if used else "Most closely related, though not used, is"
+    return f"{leads} {quoted(group.name)}{link}{doubt}."
+
+
+def forecast_section(report: Report) -> list[str]:
+    """The table and what is known about its bands."""
+    lines = [months_ahead.table(report.outlook), *report.about("bands")]
+    if report.outlook.bands == "given" and not too_narrow(report.skill):
+        wide = " They are wider than they had to be." if too_wide(report.skill) else ""
+        lines.append(f"Bands are as delivered. {held_sentence(report.skill)}{wide}")
+    return lines
+
+
+def skill_section(skill: Skill, caveats: tuple[str, ...]) -> list[str]:
+    """The errors of the past windows in plain words, the verdict last."""
+    if skill.mae is None or skill.bias is None:
+        return list(caveats)
+    total = skill.windows_used + skill.windows_left_out
+    left_out = f" ({skill.windows_left_out} left out for missing actuals)" if skill.windows_left_out else ""
+    mape = "" if skill.mape is None or not math.isfinite(skill.mape) else f", MAPE {skill.mape:.1f} %"
+    mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)}"
+    return [
+        f"{skill.windows_used} of {counted(total, 'past window')} count{left_out}. "
+        f"Median forecast off by {significant(skill.mae)}{mape}{mase}.",
+        *_against(skill),
+        _bias(skill.bias, skill.mae),
+        *caveats,
+        f"Verdict: {_VERDICTS[skill.verdict]} {skill.rival}." if skill.rival else "Verdict: unknown.",
+    ]
+
+
+def _against(skill: Skill) -> list[str]:
+    rivals = {
+        "seasonal naive": skill.relative_to_seasonal_naive,
+        "repeating the last value": skill.relative_to_last_value,
+    }
+    parts = [f"against {name} {_compared(ratio)}" for name, ratio in rivals.items() if ratio is not None]
+    return [f"Error {'; '.join(parts)}."] if parts else []
+
+
+def _compared(ratio: float) -> str:
+    if not math.isfinite(ratio):
+        return "larger, since that made none"
+    if ratio >= 2:
+        return f"{ratio:.1f} times as large"
+    text = f"{percent(abs(ratio - 1))} {'smaller' if ratio < 1 else 'larger'}"
+    return f"{text}, which is no difference" if abs(ratio - 1) <= 0.05 else text
+
+
+def _bias(bias: float, mae: float) -> str:
+    if abs(bias) <= _NO_BIAS * mae:
+        return "The forecasts ran neither high nor low."
+    return f"The forecasts ran {'high' if bias > 0 else 'low'}, by {significant(abs(bias), 2)} on average."
+
+
+def drivers_section(report: Report, rows: int) -> list[str]:
+    """The chosen groups and what they mean."""
+    drivers, caveats = report.drivers, list(report.about("drivers"))
+    if drivers is None or not drivers.groups:
+        return caveats
+    shown = driver_groups.chosen(drivers, rows)
+    hidden = len(drivers.groups) - len(shown)
+    more = f'{counted(hidden, "more group")} with weight: read_artifact(artifact="drivers", view="table").'
+    same = " It is the same at every horizon in this job." if drivers.same_at_every_horizon else ""
+    return [
+        driver_groups.table(shown),
+        *([more] if hidden else []),
+        *caveats,
+        f"Importance says how much the model leaned on a series, not what moves this one.{same}",
+        worth(report),
+    ]
+
+
+def worth(report: Report) -> str:
+    if report.facts.request.get("run_baseline") is True:
+        return "What the drivers are worth: compare with the driverless run that run_baseline added to the job."
+    return "What the drivers are worth: not measured by this job; the same request with driver_limit=0 would show it."
+
+
+def drivers_title(drivers: Drivers | None) -> str:
+    if drivers is None or not drivers.series:
+        return "Drivers"
+    weightless = f"; {drivers.weightless_groups} without weight" if drivers.weightless_groups else ""
+    return f"Drivers ({counted(drivers.group_count, 'group')} of {drivers.series} series{weightless})"
+
+
+def windows_table(scores: tuple[WindowScore, ...]) -> str:
+    """One past forecast a row, errors in the series' unit."""
+    step = step_for(min((s.mae for s in scores if s.mae > 0), default=None), [])
+    header = "start,end,mae,mape,seasonal_naive_mae,last_value_mae,bias,held_80,held_90,months"
+    return csv(
+        header,
+        [
+            [
+                score.start,
+                score.end,
+                plain(score.mae, step),
+                plain(score.mape, 0.1),
+                plain(score.seasonal_naive_mae, step),
+                plain(score.last_value_mae, step),
+                plain(score.bias, step),
+                str(score.held_80.held) if score.held_80.counted else "",
+                str(score.held_90.held) if score.held_90.counted else "",
+                str(score.months),
+            ]
+            for score in scores
+        ],
+    )

@@ -1,0 +1,131 @@
+"""How numbers and outside text are written down.
+
+Text from outside (titles, driver names) is data: it is shortened, loses everything that a terminal, a reader of
+CSV or Markdown, or a model could take for more than text, and stands between quotation marks.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+MINUS = "−"
+_HUGE, _TINY = 1e15, 1e-10  # beyond these, digits written out say less than an exponent
+_MARKUP = re.compile(r"[\[\]<>{}`*#|~\\^]")
+_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
+_UNDERSCORE = re.compile(r"_(?!\d{1,3}\b)|(?<!\baux)_")
+_NO_IDENTIFIER = re.compile(r"[^A-Za-z0-9_.-]")
+_LEADING = re.compile(r"^[^\w(]+")
+
+
+def clean(text: str, limit: int = 80) -> str:
+    """At most `limit` visible characters of outside text on one line: no markup, links, direction marks."""
+    if len(text) > 16 * limit:  # however long the text, the work is bounded
+        text = text[: 8 * limit] + text[-8 * limit :]
+    flat = "".join(_visible(character) for character in text)
+    flat = unicodedata.normalize("NFC", flat)
+    flat = _UNDERSCORE.sub(" ", _LINK.sub(" ", _MARKUP.sub(" ", flat))).replace('"', "'")
+    flat = _LEADING.sub("", " ".join(flat.split()))
+    if len(flat) <= limit:
+        return flat
+    tail = limit // 3  # long names of series differ at their ends
+    return f"{flat[: limit - tail - 1].rstrip()}…{flat[-tail:].lstrip()}"
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """Outside text as it may stand in an answer; also a valid CSV cell."""
+    return f'"{clean(text, limit)}"'
+
+
+def identifier(text: str) -> str:
+    """An id as it may stand in a suggested call: the characters of ids, and no others."""
+    return _NO_IDENTIFIER.sub("", text)[:80]
+
+
+def _visible(character: str) -> str:
+    """Controls, separators and line ends become a space; format characters (bidi, zero width) vanish."""
+    category = unicodedata.category(character)
+    if category in ("Cc", "Zl", "Zp", "Zs"):
+        return " "
+    return "" if category.startswith("C") or category == "Me" else character
+
+
+def step_for(uncertainty: float | None, values: Iterable[float]) -> float:
+    """The power of ten worth writing: two digits of the uncertainty, or four digits of the largest value."""
+    if uncertainty:
+        return _power(math.floor(math.log10(uncertainty)) - 1)
+    largest = max((abs(value) for value in values), default=0.0)
+    return _power(math.floor(math.log10(largest)) - 3) if largest else 1.0
+
+
+def _power(exponent: int) -> float:
+    return float(f"1e{max(-12, min(exponent, 300))}")
+
+
+def plain(value: float | None, step: float) -> str:
+    """A number to the nearest `step`, without separators: safe in CSV, never to be misread."""
+    if value is None or not math.isfinite(value):
+        return ""
+    if abs(value) >= _HUGE or step <= _TINY:
+        return f"{value:.4g}"
+    decimals = max(0, -round(math.log10(step)))
+    nearest = round(value, decimals) if step <= 1 else round(value / step) * step
+    text = f"{nearest:.{decimals}f}"
+    return text.replace("-", "") if float(text) == 0 else text
+
+
+def spoken(value: float, step: float) -> str:
+    """A number inside a sentence; from a million on in millions or billions."""
+    for name, size in (("billion", 1e9), ("million", 1e6)):
+        if abs(value) >= size:
+            return f"{plain(value / size, max(step / size, 1e-3))} {name}".replace("-", MINUS)
+    return plain(value, step).replace("-", MINUS)
+
+
+def observed(value: float, step: float) -> str:
+    """An observation inside a sentence: one digit more than a forecast, no zeros that were not measured."""
+    number, space, unit = spoken(value, step / 10).partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number}{space}{unit}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A measure of error inside a sentence, to `digits` significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "unknown"
+    return spoken(value, _power(math.floor(math.log10(abs(value))) - digits + 1))
+
+
+def signed(value: float | None) -> str:
+    """A correlation or a direction, with its sign."""
+    return "" if value is None else f"{value:+.2f}"
+
+
+def finite(value: float | None, digits: int = 7) -> float | None:
+    """For structured content: `digits` significant digits, and null for what is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits}g}")
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, with a decimal below ten."""
+    size = 100 * share
+    return f"{size:.1f} %" if abs(size) < 10 else f"{size:.0f} %"
+
+
+def csv(header: str, rows: Sequence[Sequence[str]]) -> str:
+    """Cells are numbers, months or `quoted` text, so nothing needs escaping."""
+    return "\n".join([header, *(",".join(row) for row in rows)])
+
+
+def fitted(render: Callable[[int], str], most: int, limit: int) -> str:
+    """The longest text within `limit` bytes; `render` takes how many rows it may list, at most `most`."""
+    rows, text = most, render(most)
+    while len(text.encode()) > limit and rows > 0:
+        rows -= 1
+        text = render(rows)
+    return text.encode()[:limit].decode(errors="ignore")
