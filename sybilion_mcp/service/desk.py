@@ -1,0 +1,92 @@
+"""The desk: settings, store and backends of one process, made when first needed."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import anyio
+
+from sybilion_mcp.backends.base import Backend
+from sybilion_mcp.clock import utc_today
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.service.files import AllowedFolders
+from sybilion_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from sybilion_mcp.store.store import Store
+
+
+@dataclass
+class Desk:
+    """One per process; the lifespan of the server opens and closes it."""
+
+    settings: Settings
+    today: Callable[[], date] = utc_today
+    executor: Executor | None = None
+    """Where embedded jobs run; worker processes of our own when none is given."""
+    _backends: dict[str, Backend] = field(default_factory=dict)
+    _store: "Store | None" = None
+
+    @property
+    def store(self) -> "Store":
+        if self._store is None:
+            from sybilion_mcp.store.store import Store
+
+            self._store = Store(self.settings.home)
+        return self._store
+
+    @property
+    def folders(self) -> AllowedFolders:
+        return AllowedFolders(self.settings.allow_dirs)
+
+    def backend(self, name: str | None = None) -> Backend:
+        """The backend of that name, or the default one. Raises `Refusal` when it cannot be used here."""
+        name = name or self.settings.default_backend
+        if name not in self._backends:
+            self._backends[name] = _local(self) if name == "local" else _sybilion(self.settings)
+        return self._backends[name]
+
+    async def aclose(self) -> None:
+        """Let go of everything that is open. A desk that is used again opens it again."""
+        with anyio.CancelScope(shield=True):  # also when the server is being cancelled
+            while self._backends:
+                await self._backends.popitem()[1].aclose()
+            if self._store is not None:
+                await self._store.aclose()
+                self._store = None
+
+
+def _sybilion(settings: Settings) -> Backend:
+    from sybilion_mcp.backends.sybilion import SybilionClient
+
+    token = settings.api_token.get_secret_value().strip() if settings.api_token else ""
+    if not token:
+        raise Refusal("token_missing")
+    if not (token.isascii() and token.isprintable()):  # no header can carry it
+        raise Refusal("token_rejected", "The configured token holds characters that no token has.")
+    return SybilionClient(settings.api_base_url, token)
+
+
+def _local(desk: Desk) -> Backend:
+    """The embedded engine: the same client, on the application instead of the network."""
+    from sybilion_mcp.backends.sybilion import InProcess, SybilionClient
+
+    if find_spec("statsforecast") is None:
+        raise Refusal(
+            "engine_missing",
+            "The embedded engine is not installed.",
+            "Ask the user to run: pip install 'sybilion-mcp[engine]', and to restart the server.",
+        )
+    from sybilion_mcp.engine.app import build_app
+
+    app = build_app(desk.settings.home / "engine", today=desk.today, executor=desk.executor)
+    return SybilionClient(
+        "http://engine.local",
+        "sk_ops_embedded",
+        name="local",
+        transport=InProcess(app, raise_app_exceptions=False),
+        on_close=app.state.engine.aclose,
+    )

@@ -1,0 +1,94 @@
+"""Follow: what a job does, until it is finished or the caller's patience ends."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import anyio
+
+from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError
+from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.service.desk import Desk
+
+MAX_WAIT_SECONDS = 45
+_PACE = {"local": (0.1, 1.0)}
+HOSTED_PACE = (2.0, 10.0)
+
+Progress = Callable[[Job, float], Awaitable[None]]
+"""Called with the job and the seconds since it was made, after every look at an unfinished job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """`elapsed_s`: seconds from submission to settlement, or to now."""
+
+    job: Job
+    backend: str
+    elapsed_s: float | None
+    artifacts: tuple[str, ...]
+
+
+async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progress) -> Followed:
+    """Look at the job, and again with growing pauses until it is finished or `wait_seconds` are over.
+
+    Raises `BackendError` when the first look fails; a later one that fails ends the waiting with what is known.
+    """
+    deadline = anyio.current_time() + wait_seconds
+    stored = await desk.store.job(job_id)
+    if stored is not None and stored.job.finished:
+        await keep(desk, stored.job, stored.backend)
+        return await _followed(desk, stored.job, stored.backend)
+    backend = desk.backend(stored.backend if stored else None)
+    job = await look(desk, backend, job_id)
+    pause, longest = _PACE.get(backend.name, HOSTED_PACE)
+    with suppress(BackendError), anyio.CancelScope(deadline=deadline):
+        while not job.finished:
+            await progress(job, elapsed_seconds(job) or 0.0)
+            await anyio.sleep(pause)
+            pause = min(pause * 1.5, longest)
+            job = await look(desk, backend, job_id)
+    return await _followed(desk, job, backend.name)
+
+
+async def look(desk: Desk, backend: Backend, job_id: str) -> Job:
+    """The job as the backend describes it now; remembered, and its results kept as soon as there are any."""
+    job = await backend.job(job_id)
+    await desk.store.put_job(job, backend.name)
+    await keep(desk, job, backend.name)
+    return job
+
+
+async def keep(desk: Desk, job: Job, backend: str) -> None:
+    """Download what a finished job offers and is not kept yet. What is kept needs no backend any more.
+
+    What cannot be had now is left out: the next look tries again, and reading it by name says why.
+    """
+    if not job.finished or not job.artifacts:
+        return
+    kept = set(await desk.store.artifact_names(job.job_id))
+    for name in (one.name for one in job.artifacts if one.name not in kept):
+        try:
+            content = await desk.backend(backend).artifact(job.job_id, name)
+        except (BackendError, Refusal) as error:
+            if _only_this_one(error):
+                continue
+            return
+        await desk.store.put_artifact(job.job_id, name, content)
+
+
+def _only_this_one(error: BackendError | Refusal) -> bool:
+    """Whether the other artifacts may still be had: this one is too large, or listed and gone since."""
+    return isinstance(error, TooLargeError) or (isinstance(error, AnswerError) and error.status in (404, 413))
+
+
+def elapsed_seconds(job: Job) -> float | None:
+    if job.created is None:
+        return None
+    return max(((job.ended or datetime.now(UTC)) - job.created).total_seconds(), 0.0)
+
+
+async def _followed(desk: Desk, job: Job, backend: str) -> Followed:
+    names = set(await desk.store.artifact_names(job.job_id)) | {one.name for one in job.artifacts}
+    return Followed(job, backend, elapsed_seconds(job), tuple(sorted(names)))

@@ -1,0 +1,65 @@
+"""Raw artifacts in pages that never split a record."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PAGE_BYTES = 2600
+"""Of records in one answer: they stand in its text and in its data."""
+
+_LONGEST = 200
+"""Characters shown of what is longer than a page; written as JSON, a character has up to six bytes."""
+
+Record = tuple[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`records` from `offset` on: where a value stands in the artifact, and the value. `next_offset` None: the last."""
+
+    records: tuple[Record, ...]
+    offset: int
+    total: int
+    next_offset: int | None
+
+
+def page(payload: object, offset: int, limit: int | None) -> Page:
+    """As many records from `offset` on as fit, at most `limit`; always at least one while there are any."""
+    every = list(_records("", payload))
+    taken: list[Record] = []
+    room = PAGE_BYTES
+    for record in every[offset : None if limit is None else offset + limit]:
+        room -= _size(record)
+        if taken and room < 0:
+            break
+        taken.append(record)
+    end = offset + len(taken)
+    return Page(tuple(taken), offset, len(every), end if end < len(every) else None)
+
+
+def line(record: Record) -> str:
+    path, value = record
+    return f"{path} = {compact(value)}"
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _records(path: str, value: object) -> Iterator[Record]:
+    """The value itself when it fits a page, else its parts. The envelope is always opened."""
+    opened = path in ("", "data") and isinstance(value, dict | list) and bool(value)
+    if not opened and _size((path, value)) <= PAGE_BYTES:
+        yield path, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _records(f"{path}.{name}" if path else str(name), one)
+    elif isinstance(value, list):
+        for position, one in enumerate(value):
+            yield from _records(f"{path}[{position}]", one)
+    else:  # a single text longer than a page, or a path that is
+        yield path[:_LONGEST], f"{str(value)[:_LONGEST]}…"
+
+
+def _size(record: Record) -> int:
+    return len(line(record).encode()) + 1

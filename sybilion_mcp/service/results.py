@@ -1,0 +1,150 @@
+"""Results: the artifacts of a finished job, kept for good, and the report made of them."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sybilion_mcp.backends.base import AnswerError
+from sybilion_mcp.contract.artifacts import ArtifactError
+from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.explain.facts import JobFacts, Report
+from sybilion_mcp.explain.report import build_report
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service.arguments import options_of
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.follow import look
+from sybilion_mcp.store.records import Submission
+
+REPORTED = (
+    "forecast.json",
+    "external_signals.json",
+    "backtest_metrics.json",
+    "backtest_trajectories.json",
+    "input.json",
+)
+
+
+async def report(desk: Desk, job_id: str) -> Report:
+    """What a finished job says. Raises `Refusal` when it is not finished, failed, or cannot be read."""
+    job, backend = await finished_job(desk, job_id)
+    read = {name: await _json(desk, job, backend, name) for name in REPORTED}
+    artifacts = {name: content for name, content in read.items() if content is not None}
+    if "forecast.json" not in artifacts:
+        raise _not_found(job_id)
+    facts = _facts(job, backend, await desk.store.submission_of(job_id), artifacts.get("input.json"))
+    try:
+        return build_report(artifacts, facts, desk.today())
+    except ArtifactError as error:
+        raise _unreadable(str(error), job_id) from error
+
+
+async def artifact(desk: Desk, job_id: str, name: str) -> bytes:
+    """One artifact as the API sent it. Raises `Refusal` or `BackendError` when there is none."""
+    job, backend = await finished_job(desk, job_id)
+    content = await _content(desk, job, backend, name)
+    if content is None:
+        raise _not_found(job_id)
+    return content
+
+
+async def finished_job(desk: Desk, job_id: str) -> tuple[Job, str]:
+    """The job and its backend. Raises `Refusal` while it is unfinished, and when it ended without results."""
+    stored = await desk.store.job(job_id)
+    if stored is not None and stored.job.finished:
+        job, backend = stored.job, stored.backend
+    else:
+        source = desk.backend(stored.backend if stored else None)
+        job, backend = await look(desk, source, job_id), source.name
+    if not job.finished:
+        raise Refusal("not_ready", next=_wait(job_id), retry_after_s=20)
+    if job.status != "completed":
+        raise Refusal(
+            "job_failed",
+            f"The job ended {job.status}: there are no results.",
+            "get_status tells what the service said. Submitting the same request again makes a new job.",
+            next=NextStep("get_status", {"job_id": job_id}),
+        )
+    return job, backend
+
+
+async def _content(desk: Desk, job: Job, backend: str, name: str) -> bytes | None:
+    """An artifact as it is kept, else from the backend and then kept. None when there is none of that name."""
+    kept = await desk.store.artifact(job.job_id, name)
+    if kept is not None or (job.artifacts and name not in {one.name for one in job.artifacts}):
+        return kept
+    try:
+        content = await desk.backend(backend).artifact(job.job_id, name)
+    except AnswerError as error:
+        if error.status == 404:  # listed, and gone since
+            return None
+        raise
+    await desk.store.put_artifact(job.job_id, name, content)
+    return content
+
+
+async def _json(desk: Desk, job: Job, backend: str, name: str) -> object:
+    content = await _content(desk, job, backend, name)
+    try:
+        return None if content is None else json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(f"{name} is no JSON.", job.job_id) from error
+
+
+def report_of_folder(folder: Path, today: date) -> Report:
+    """The report on artifacts that lie in a folder, with status.json and submit_payload.json where they are there.
+
+    Raises `ArtifactError` when the folder holds no readable forecast.json.
+    """
+    artifacts: dict[str, object] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            artifacts[path.name] = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"{path.name} is no JSON.") from error
+    status = artifacts.get("status.json", {"job_id": folder.name, "status": "completed", "settled": True})
+    try:
+        job = Job.model_validate(status)
+    except ValidationError as error:
+        raise ArtifactError("status.json is no job of the API.") from error
+    request = artifacts.get("submit_payload.json") or artifacts.get("input.json")
+    return build_report(artifacts, _facts(job, "sybilion", None, request), today)
+
+
+def _facts(job: Job, backend: str, submission: Submission | None, sent: object) -> JobFacts:
+    """What is known beside the artifacts: from our submission, or from the job's own input when another made it."""
+    request = submission.request if submission else sent if isinstance(sent, Mapping) else {}
+    metadata = request.get("timeseries_metadata")
+    title = metadata.get("title") if isinstance(metadata, Mapping) else None
+    return JobFacts(
+        job_id=job.job_id,
+        title=str(title or "Untitled series"),
+        backend=backend,
+        settled_at=job.settled_at,
+        eur_cents_final=job.eur_cents_final,
+        request=request,
+        driver_names=submission.driver_names if submission else {},
+        again=_again(submission) if submission else {},
+    )
+
+
+def _again(submission: Submission) -> dict[str, object]:
+    """The arguments that ask the same; title and keywords are remembered with the series."""
+    aux = {"aux_series_ids": list(submission.aux_series_ids)} if submission.aux_series_ids else {}
+    return {"series_id": submission.series_id, **options_of(submission.request), **aux}
+
+
+def _wait(job_id: str) -> NextStep:
+    return NextStep("get_status", {"job_id": job_id, "wait_seconds": 45})
+
+
+def _not_found(job_id: str) -> Refusal:
+    return Refusal("artifact_not_found", next=NextStep("get_status", {"job_id": job_id}))
+
+
+def _unreadable(message: str, job_id: str) -> Refusal:
+    hint = 'Read the artifact as it was sent with view="raw"; report it to the service when it is broken.'
+    return Refusal("unreadable_artifact", message, hint, next=NextStep("get_status", {"job_id": job_id}))

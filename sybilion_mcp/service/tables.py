@@ -1,0 +1,130 @@
+"""A file of somebody's → points: which column holds the dates, which the values, and how they are written."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.service.dates import column_dates, could_be_number, looks_like_date
+from sybilion_mcp.service.files import read_bytes
+from sybilion_mcp.service.findings import quoted
+from sybilion_mcp.service.intake import Point
+from sybilion_mcp.service.numbers import column_decimal, decimal_of, is_missing, is_number, read_number
+from sybilion_mcp.service.readers import Table, is_blank, listed_names, read_table
+
+_INSTEAD = "Write it in one way in the file, or pass the numbers as `series`."
+
+
+def read_points(path: Path, date_column: str | None, value_column: str | None, sheet: str | None) -> list[Point]:
+    """The points of two columns, in the order of the file: dates as YYYY-MM-DD, values as numbers or None.
+
+    Labels that are no dates and values that are no numbers stay as they are, for the intake to report. Raises
+    Refusal with the codes of `files.read_bytes` and `readers.read_table`, and with `column_not_found`,
+    `column_ambiguous`, `ambiguous_dates`, `ambiguous_number`.
+    """
+    table = read_table(path.name, read_bytes(path), sheet)
+    if not table.sample:
+        raise Refusal("file_unreadable", "The file holds no rows of data.", "Choose a file with dates and values.")
+    dates, values = _columns(table, date_column, value_column)
+    pairs = [pair for pair in table.pairs(dates, values) if not all(is_blank(cell) for cell in pair)]
+    labels = column_dates([label for label, _ in pairs])
+    numbers = _numbers([value for _, value in pairs], table.names[values], table.delimiter)
+    return [Point(label, number) for label, number in zip(labels, numbers, strict=True)]
+
+
+def _columns(table: Table, date_column: str | None, value_column: str | None) -> tuple[int, int]:
+    """The positions of the dates and of the values: those named, else the only ones that can be meant."""
+    named_dates = None if date_column is None else _named(table.names, date_column)
+    named_values = None if value_column is None else _named(table.names, value_column)
+    if named_dates is not None and named_dates == named_values:
+        raise Refusal(
+            "column_ambiguous",
+            f"{quoted(table.names[named_dates], 60)} cannot hold both the dates and the values.",
+            "Set date_column and value_column to different columns.",
+        )
+    cells = [[row[at] for row in table.sample] for at in range(len(table.names))]
+    if named_dates is None:
+        dates = [at for at in range(len(cells)) if at != named_values and _holds(cells[at], looks_like_date)]
+        plain = [at for at in dates if not all(could_be_number(cell) for cell in _given(cells[at]))]
+        figures = [at for at in dates if all(looks_like_date(cell) for cell in _given(cells[at]))]
+        named_dates = _only(table.names, plain or figures, "dates", "date_column")
+    if named_values is None:
+        numeric = [at for at in range(len(cells)) if at != named_dates and _holds(cells[at], _is_value)]
+        counted = [at for at in numeric if not _is_row_number(table.names[at], cells[at])]
+        named_values = _only(table.names, counted, "numbers", "value_column")
+    return named_dates, named_values
+
+
+def _named(names: Sequence[str], asked: str) -> int:
+    """The position of a column by its exact name, else by its name in any case."""
+    exact = [at for at, name in enumerate(names) if name == asked]
+    alike = [at for at, name in enumerate(names) if name.strip().casefold() == asked.strip().casefold()]
+    found = exact or alike
+    if not found:
+        raise Refusal(
+            "column_not_found",
+            f"There is no column {quoted(asked, 60)}; the columns are {listed_names(names)}.",
+            "Use one of these names.",
+        )
+    if len(found) > 1:
+        message = f"{len(found)} columns are named {quoted(asked, 60)}."
+        raise Refusal("column_ambiguous", message, "Give the columns different names in the file.")
+    return found[0]
+
+
+def _only(names: Sequence[str], found: Sequence[int], what: str, argument: str) -> int:
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        message = f"No column holds {what}; the columns are {listed_names(names)}."
+        raise Refusal("column_not_found", message, f"Set {argument} to the column that holds the {what}.")
+    message = f"{len(found)} columns hold {what}: {listed_names([names[at] for at in found])}."
+    raise Refusal("column_ambiguous", message, f"Set {argument} to the one that is meant.")
+
+
+def _given(cells: Sequence[object]) -> list[object]:
+    return [cell for cell in cells if not is_blank(cell) and not (isinstance(cell, str) and is_missing(cell))]
+
+
+def _holds(cells: Sequence[object], kind: Callable[[object], bool]) -> bool:
+    """Whether more than half of the cells with anything in them are of a kind."""
+    given = _given(cells)
+    return 2 * sum(kind(cell) for cell in given) > len(given)
+
+
+def _is_value(cell: object) -> bool:
+    if isinstance(cell, str):
+        return is_number(cell)
+    return isinstance(cell, int | float | Decimal) and not isinstance(cell, bool)
+
+
+def _is_row_number(name: str, cells: Sequence[object]) -> bool:
+    """A column without a name that counts the rows from 0 or 1, as exports of data frames have it."""
+    counted = [str(cell) for cell in cells]
+    return not name and any(counted == [str(at + start) for at in range(len(counted))] for start in (0, 1))
+
+
+def _numbers(cells: Sequence[object], name: str, delimiter: str) -> list[object]:
+    """The cells of a value column with its texts read by the convention of the whole column."""
+    texts = [cell for cell in cells if isinstance(cell, str) and not is_missing(cell)]
+    decimal = column_decimal(texts, delimiter)
+    if decimal == "either":
+        text = next(text for text in texts if decimal_of(text) == "either")
+        message = f"{quoted(text)} in column {quoted(name, 60)} can be read in two ways, and no other value decides it."
+        raise Refusal("ambiguous_number", message, _INSTEAD)
+    if decimal == "both":
+        point, comma = (next(text for text in texts if decimal_of(text) == mark) for mark in (".", ","))
+        message = f"Column {quoted(name, 60)} mixes two ways of writing numbers: {quoted(point)} and {quoted(comma)}."
+        raise Refusal("ambiguous_number", message, _INSTEAD)
+
+    def number(cell: object) -> object:
+        if isinstance(cell, Decimal):
+            return float(cell)
+        if not isinstance(cell, str):
+            return cell
+        if is_missing(cell):
+            return None
+        read = read_number(cell, decimal)
+        return cell if read is None else read
+
+    return [number(cell) for cell in cells]

@@ -1,0 +1,124 @@
+"""Validate: raw numbers in, everything that is wrong with them out, at once and before anything costs."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import anyio
+
+from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
+from sybilion_mcp.contract.problem import Problem
+from sybilion_mcp.contract.rules import check_request
+from sybilion_mcp.contract.series_rules import MONTHS_NEEDED, allowed_horizons
+from sybilion_mcp.service.arguments import Options, fixes, to_body
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.intake import Monthly, Point, points_of, to_monthly
+from sybilion_mcp.service.profile import Profile, profile
+from sybilion_mcp.service.triage import Triage, triage
+from sybilion_mcp.store.records import StoredSeries
+
+Aggregate = Literal["none", "mean", "sum", "last"]
+Fill = Literal["none", "linear", "previous", "zero"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    file: str
+    date_column: str | None = None
+    value_column: str | None = None
+    sheet: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """`series_id` is None while the numbers themselves have errors; `profile` then describes the repaired series."""
+
+    valid: bool
+    series_id: str | None
+    problems: tuple[Problem, ...]
+    profile: Profile | None
+    allowed_horizons: tuple[int, ...]
+    triage: Triage | None
+
+
+async def validate(
+    desk: Desk,
+    source: Mapping[str, object] | FileSource,
+    *,
+    aggregate: Aggregate = "none",
+    fill: Fill = "none",
+    options: Options,
+) -> Validation:
+    """Check a series and the options of a later submit. Remembers the series when its numbers are sound.
+
+    Raises `Refusal` when a file cannot be read.
+    """
+    points = await _points(desk, source)
+    monthly = to_monthly(points, aggregate, fill, desk.today())
+    asked = _asked(monthly, options)
+    problems = (*monthly.problems, *_option_problems(desk, monthly, asked))
+    sound = bool(monthly.points) and not any(one.severity == "error" for one in monthly.problems)
+    series_id = await remember(desk, monthly.points, options) if sound else None
+    return Validation(
+        valid=not any(one.severity == "error" for one in problems),
+        series_id=series_id,
+        problems=problems,
+        profile=profile(monthly.measured) if monthly.measured else None,
+        allowed_horizons=allowed_horizons(monthly.points),
+        triage=triage(monthly.points, _top_horizon(asked, problems)) if sound else None,
+    )
+
+
+async def remember(desk: Desk, points: Mapping[str, float], options: Options) -> str:
+    """Keep a sound series under the hash of its content."""
+    content = json.dumps(dict(points), separators=(",", ":")).encode()
+    series_id = f"s_{hashlib.sha256(content).hexdigest()[:12]}"
+    await desk.store.put_series(
+        StoredSeries(
+            series_id,
+            points,
+            title=options.title,
+            description=options.description,
+            keywords=options.keywords,
+            strictly_positive=options.strictly_positive,
+        )
+    )
+    return series_id
+
+
+async def _points(desk: Desk, source: Mapping[str, object] | FileSource) -> list[Point]:
+    if not isinstance(source, FileSource):
+        return points_of(source)
+    from sybilion_mcp.service.tables import read_points
+
+    path = desk.folders.readable(source.file)
+    return await anyio.to_thread.run_sync(read_points, path, source.date_column, source.value_column, source.sheet)
+
+
+def _asked(monthly: Monthly, options: Options) -> Options:
+    """The options as a submit would send them; without a horizon, the longest that is allowed."""
+    silent = options.soft_horizon is None and options.hard_horizon is None
+    longest = max(allowed_horizons(monthly.points), default=min(MONTHS_NEEDED))
+    return replace(
+        options,
+        soft_horizon=longest if silent else options.soft_horizon,
+        recency_factor=DEFAULT_RECENCY_FACTOR,
+    )
+
+
+def _option_problems(desk: Desk, monthly: Monthly, asked: Options) -> list[Problem]:
+    """What the submit rules say about the options and the length, for the series as it is after its fixes."""
+    body = to_body(monthly.points, asked)
+    problems = [one for one in check_request(body, desk.today()) if one.code != "empty_series"]
+    # A driver series needs no title, so its absence is no error yet.
+    return [replace(one, severity="warning") if one.code == "title_missing" else one for one in problems]
+
+
+def _top_horizon(asked: Options, problems: Sequence[Problem]) -> int:
+    """Where the ladder starts once the offered fixes are made."""
+    repaired = asked.given() | fixes(problems)
+    top = repaired.get("soft_horizon") or repaired["hard_horizon"]
+    assert isinstance(top, int)
+    return top

@@ -1,0 +1,188 @@
+"""Results: read once, kept for good, and said to be missing when they are."""
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from sybilion_mcp.backends.base import AnswerError, BackendError, TransportError
+from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.service import results
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.follow import follow
+from sybilion_mcp.service.submit import submit
+from tests.hosted import Fault, HostedApi, error, reset, silence
+from tests.service.conftest import OpenDesk
+from tests.service.orders import TITLE, order, refusal_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def silent(_: Job, __: float) -> None:
+    """Progress that nobody listens to."""
+
+
+@pytest.fixture
+async def job_id(hosted: Desk, api: HostedApi) -> str:
+    """A completed and settled job of our own that nobody has looked at yet."""
+    made = await submit(hosted, order())
+    api.finish(made.job_id, cents=61)
+    return made.job_id
+
+
+async def test_the_report_is_made_of_the_artifacts_and_of_what_was_asked(hosted: Desk, job_id: str) -> None:
+    report = await results.report(hosted, job_id)
+
+    assert (report.facts.job_id, report.facts.title, report.facts.backend) == (job_id, TITLE, "sybilion")
+    assert report.facts.eur_cents_final == 61
+
+
+async def test_a_job_made_elsewhere_is_reported_from_its_own_input(hosted: Desk, api: HostedApi) -> None:
+    request = {"timeseries_metadata": {"title": "Made on the dashboard"}, "timeseries": {"2026-10-01": 1.0}}
+    job_id = api.make_job(request)
+    api.finish(job_id)
+
+    assert (await results.report(hosted, job_id)).facts.title == "Made on the dashboard"
+
+
+async def test_an_artifact_is_what_the_api_sent(hosted: Desk, api: HostedApi, job_id: str) -> None:
+    for name, content in api.artifacts[job_id].items():
+        assert await results.artifact(hosted, job_id, name) == content
+
+
+async def test_everything_stays_readable_when_the_api_has_forgotten_the_job(
+    open_desk: OpenDesk, api: HostedApi, hosted: Desk, job_id: str
+) -> None:
+    await follow(hosted, job_id, 0, silent)
+    sent = dict(api.artifacts[job_id])
+    api.forget(job_id)
+    later = open_desk()
+
+    assert (await results.report(later, job_id)).facts.title == TITLE
+    for name, content in sent.items():
+        assert await results.artifact(later, job_id, name) == content
+    assert (await follow(later, job_id, 45, silent)).job.settled
+    assert (await submit(later, order())).job_id == job_id
+
+
+@pytest.mark.parametrize("settings", [{"api_base_url": "http://127.0.0.1:1"}, {"api_token": "sk_ops_revoked"}])
+async def test_what_is_kept_is_read_without_the_service(
+    open_desk: OpenDesk, api: HostedApi, hosted: Desk, job_id: str, settings: dict[str, Any]
+) -> None:
+    """Also when one artifact was on offer and could never be had."""
+    api.jobs[job_id]["artifacts"].append({"name": "info.json", "size": 12})
+    await follow(hosted, job_id, 0, silent)
+    cut_off = open_desk(**settings)
+
+    report = await results.report(cut_off, job_id)
+
+    assert report.facts.title == TITLE
+    assert await results.artifact(cut_off, job_id, "forecast.json") == api.artifacts[job_id]["forecast.json"]
+    assert (await follow(cut_off, job_id, 45, silent)).job.finished
+
+
+async def test_what_is_kept_is_read_without_a_token(
+    open_desk: OpenDesk, api: HostedApi, hosted: Desk, job_id: str
+) -> None:
+    api.jobs[job_id]["artifacts"].append({"name": "info.json", "size": 12})
+    await follow(hosted, job_id, 0, silent)
+    without = Desk(open_desk(api_token=None).settings, today=hosted.today)
+
+    try:
+        assert (await results.report(without, job_id)).facts.title == TITLE
+        assert (await follow(without, job_id, 45, silent)).job.finished
+    finally:
+        await without.aclose()
+
+
+@pytest.mark.parametrize("fault", [error(503, "down"), reset(), silence()])
+async def test_a_report_is_not_made_of_half_the_results(
+    hosted: Desk, api: HostedApi, job_id: str, fault: Fault
+) -> None:
+    """Drivers that could not be fetched are no absence of drivers."""
+    api.next("artifact", Fault(200, api.artifacts[job_id]["forecast.json"]), *[fault] * 9)
+
+    with anyio.fail_after(10), pytest.raises(BackendError):
+        await results.report(hosted, job_id)
+    api.well_again()
+
+    assert (await results.report(hosted, job_id)).facts.title == TITLE
+
+
+async def test_results_that_are_gone_for_good_are_said_to_be(hosted: Desk, api: HostedApi, job_id: str) -> None:
+    api.artifacts[job_id].clear()
+
+    assert (await refusal_of(results.report(hosted, job_id))).code == "artifact_not_found"
+    assert (await refusal_of(results.artifact(hosted, job_id, "forecast.json"))).code == "artifact_not_found"
+
+
+async def test_a_name_that_is_not_on_offer_is_not_asked_for(hosted: Desk, api: HostedApi, job_id: str) -> None:
+    await follow(hosted, job_id, 0, silent)
+    seen = len(api.requests)
+
+    refusal = await refusal_of(results.artifact(hosted, job_id, "secrets.json"))
+
+    assert refusal.code == "artifact_not_found"
+    assert refusal.next is not None
+    assert refusal.next.tool == "get_status"
+    assert len(api.requests) == seen
+
+
+async def test_an_unfinished_job_is_not_ready(hosted: Desk) -> None:
+    made = await submit(hosted, order())
+
+    for reading in (results.report(hosted, made.job_id), results.artifact(hosted, made.job_id, "forecast.json")):
+        refusal = await refusal_of(reading)
+        assert (refusal.code, refusal.retry_after_s) == ("not_ready", 20)
+        assert refusal.next is not None
+        assert (refusal.next.tool, refusal.next.arguments["job_id"]) == ("get_status", made.job_id)
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+async def test_a_job_that_came_to_nothing_has_no_results(hosted: Desk, api: HostedApi, status: str) -> None:
+    made = await submit(hosted, order())
+    api.finish(made.job_id, status, artifacts=[{"name": "errors.json"}])
+
+    refusal = await refusal_of(results.report(hosted, made.job_id))
+
+    assert refusal.code == "job_failed"
+    assert status in refusal.message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"[" * 5000, b"{}", b"[]", b'{"version": "9.0", "data": {}}', b"\xff"]
+)
+async def test_a_broken_forecast_is_unreadable_and_still_there(
+    hosted: Desk, api: HostedApi, job_id: str, content: bytes
+) -> None:
+    api.artifacts[job_id]["forecast.json"] = content
+
+    refusal = await refusal_of(results.report(hosted, job_id))
+
+    assert refusal.code == "unreadable_artifact"
+    assert await results.artifact(hosted, job_id, "forecast.json") == content
+
+
+async def test_an_unknown_job_is_the_answer_of_the_api(hosted: Desk) -> None:
+    with pytest.raises(AnswerError) as caught:
+        await results.report(hosted, "no-such-job")
+
+    assert caught.value.status == 404
+
+
+async def test_an_unreachable_service_is_told_as_such(open_desk: OpenDesk) -> None:
+    with pytest.raises(TransportError):
+        await results.report(open_desk(api_base_url="http://127.0.0.1:1"), "some-job")
+
+
+async def test_the_embedded_engine_gives_a_report(embedded: Desk) -> None:
+    made = await submit(embedded, order(backtest=False, soft_horizon=3))
+    with anyio.fail_after(60):
+        await follow(embedded, made.job_id, 45, silent)
+
+    report = await results.report(embedded, made.job_id)
+
+    assert (report.facts.backend, report.facts.title) == ("local", TITLE)
+    forecast = json.loads(await results.artifact(embedded, made.job_id, "forecast.json"))
+    assert len(forecast["data"]["forecast_series"]) == 3
