@@ -1,2 +1,110 @@
-def main() -> int:
+"""The command line: serve (the default), demo, sandbox, explain."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sybilion_mcp import __version__
+
+if TYPE_CHECKING:
+    from sybilion_mcp.settings import Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code. Mistakes in the configuration are told in one line each."""
+    arguments = _parser().parse_args(_with_default_command(list(sys.argv[1:] if argv is None else argv)))
+    command: int = arguments.run(arguments)
+    return command
+
+
+def _with_default_command(argv: list[str]) -> list[str]:
+    """Flags without a command belong to `serve`."""
+    if argv and argv[0] in ("-h", "--help", "--version"):
+        return argv
+    return argv if argv and not argv[0].startswith("-") else ["serve", *argv]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sybilion-mcp", description="The forecasting desk for language-model agents.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"sybilion-mcp {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="the MCP server over stdio (the default)")
+    serve.add_argument("--transport", choices=["stdio"], default="stdio")
+    serve.add_argument("--backend", choices=["local", "sybilion"], help="who forecasts unless a call says otherwise")
+    serve.add_argument("--read-only", action="store_true", default=None, help="no submits, no files written")
+    serve.add_argument(
+        "--allow-dir", action="append", type=Path, metavar="DIR", help="a folder whose files may be used; repeatable"
+    )
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="a whole conversation on the embedded engine, printed")
+    demo.add_argument("--file", type=Path, help="your own CSV, Excel or Parquet file instead of the made-up series")
+    demo.add_argument("--date-column")
+    demo.add_argument("--value-column")
+    demo.set_defaults(run=_demo)
+
+    sandbox = commands.add_parser("sandbox", help="a Sybilion-compatible API on a port, on the embedded engine")
+    sandbox.add_argument("--host", default="127.0.0.1")
+    sandbox.add_argument("--port", type=int, default=8484, help="0 takes a free one")
+    sandbox.set_defaults(run=_sandbox)
+
+    explain = commands.add_parser("explain", help="the report on a folder of downloaded artifacts, or on a job")
+    explain.add_argument("source", metavar="DIR_OR_JOB")
+    explain.add_argument("--json", action="store_true", help="the report as data")
+    explain.set_defaults(run=_explain)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.server import build_server
+
+    build_server(_settings(arguments)).run(arguments.transport)
     return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.demo import run_demo
+
+    return run_demo(arguments.file, arguments.date_column, arguments.value_column)
+
+
+def _sandbox(arguments: argparse.Namespace) -> int:
+    if find_spec("statsforecast") is None:
+        return _complain("The embedded engine is not installed: pip install 'sybilion-mcp[engine]'")
+    from sybilion_mcp.engine.sandbox import serve_sandbox
+
+    serve_sandbox(arguments.host, arguments.port, _settings(arguments).home / "sandbox")
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.explain_command import explain
+
+    return explain(arguments.source, _settings(arguments), as_json=arguments.json)
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    """The environment, with the flags of the command on top. Ends the program on a value that cannot be used."""
+    from pydantic import ValidationError
+
+    from sybilion_mcp.settings import Settings
+
+    flags = {name: getattr(arguments, name, None) for name in ("backend", "read_only")}
+    flags["allow_dirs"] = getattr(arguments, "allow_dir", None)
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            _complain(f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")
+        raise SystemExit(2) from None
+
+
+def _complain(message: str) -> int:
+    print(f"sybilion-mcp: {message}", file=sys.stderr)
+    return 2

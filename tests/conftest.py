@@ -1,7 +1,18 @@
+import math
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
+from mcp import Client
 
+from sybilion_mcp.server import build_server
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.settings import Settings
+
+TODAY = date(2026, 11, 22)
+ERAS = {"2026-07-28": "auto", "2025-11-25": "legacy"}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -16,3 +27,40 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder ../shared/data with real job results is not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see neither the user's token nor the user's data folder."""
+    for name in ("SYBILION_API_TOKEN", "SYBILION_API_BASE_URL", "SYBILION_MCP_BACKEND", "SYBILION_MCP_ALLOW_DIRS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SYBILION_MCP_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def executor() -> Iterator[Executor]:
+    """Embedded jobs run in a thread of the test process, not in worker processes."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads
+
+
+@pytest.fixture
+def desk(tmp_path: Path, executor: Executor) -> Desk:
+    return Desk(Settings(home=tmp_path / "home"), today=lambda: TODAY, executor=executor)
+
+
+@pytest.fixture(params=ERAS)
+async def client(desk: Desk, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """A client of the server in memory, once for each era of the protocol."""
+    async with Client(build_server(desk.settings, desk), mode=ERAS[request.param]) as connected:
+        assert connected.protocol_version == request.param
+        yield connected
+
+
+def good_series(months: int = 132, last: date = date(2026, 10, 1)) -> dict[str, float]:
+    """A gap-free seasonal series that ends with `last`."""
+    end = last.year * 12 + last.month - 1
+    return {
+        f"{index // 12}-{index % 12 + 1:02d}-01": round(100 + 0.3 * step + 9 * math.sin(index / 12 * 2 * math.pi), 2)
+        for step, index in enumerate(range(end - months + 1, end + 1))
+    }

@@ -1,0 +1,46 @@
+"""The tools, registered in one place."""
+
+from collections.abc import Awaitable, Callable
+
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, ToolAnnotations
+
+from sybilion_mcp.tools.get_status import get_status
+from sybilion_mcp.tools.read_artifact import read_artifact
+from sybilion_mcp.tools.schemas import answer_or_failure, parameters
+from sybilion_mcp.tools.submit_forecast import submit_forecast
+from sybilion_mcp.tools.suggest_keywords import suggest_keywords
+from sybilion_mcp.tools.validate_series import validate_series
+
+
+def core_tools() -> list[Tool]:
+    """The core toolset, in the order of work."""
+    return [
+        _tool(validate_series, "Validate a series", _free(open_world=False)),
+        _tool(suggest_keywords, "Suggest keywords", _free(open_world=False)),
+        _tool(submit_forecast, "Submit a forecast", _COSTS),
+        _tool(get_status, "Follow a job", _free(open_world=True)),
+        _tool(read_artifact, "Read results", _free(open_world=True, read_only=False)),
+    ]
+
+
+# Not idempotent: with resubmit the same call makes, and pays for, a second job.
+_COSTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
+
+
+def _free(*, open_world: bool, read_only: bool = True) -> ToolAnnotations:
+    return ToolAnnotations(
+        read_only_hint=read_only, destructive_hint=False, idempotent_hint=True, open_world_hint=open_world
+    )
+
+
+def _tool(function: Callable[..., Awaitable[CallToolResult]], title: str, annotations: ToolAnnotations) -> Tool:
+    tool = Tool.from_function(function, title=title, annotations=annotations, description=_description(function))
+    tool.parameters = parameters(tool.parameters)
+    assert tool.fn_metadata.output_schema is not None
+    tool.fn_metadata.output_schema = answer_or_failure(tool.fn_metadata.output_schema)
+    return tool
+
+
+def _description(function: Callable[..., object]) -> str:
+    return " ".join((function.__doc__ or "").split())

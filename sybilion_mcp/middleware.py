@@ -1,0 +1,140 @@
+"""What happens before a tool or prompt sees a call: names and arguments that do not fit are answered helpfully."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from sybilion_mcp.explain.wording import identifier
+from sybilion_mcp.hints import Failure
+from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.tools.answer import failed
+
+_EXPECTED = {
+    "dict_type": "an object of date to number",
+    "list_type": "a list",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "missing": "a value; it is required",
+}
+
+
+def guard_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
+    """Answer an unknown tool, an unknown argument or one of the wrong kind as a failure that names what fits."""
+    known = {tool.name: tool for tool in tools}
+
+    async def guard(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "tools/call" and ctx.params is not None:
+            refused = _check_call(known, str(ctx.params.get("name")), ctx.params.get("arguments") or {})
+            if refused is not None:
+                return refused
+        return await call_next(ctx)
+
+    return guard
+
+
+def guard_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
+    """An unknown prompt, or a missing argument of one, is the caller's mistake and is told as such."""
+    known = {prompt.name: prompt for prompt in prompts}
+
+    async def guard(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "prompts/get" and ctx.params is not None:
+            _check_prompt(known, str(ctx.params.get("name")), ctx.params.get("arguments") or {})
+        return await call_next(ctx)
+
+    return guard
+
+
+def _check_call(known: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]) -> CallToolResult | None:
+    tool = known.get(name)
+    if tool is None:
+        message = f"There is no tool {identifier(name)}; there are {', '.join(known)}."
+        step = NextStep(_closest(name, known) or next(iter(known)), _repeated(arguments))
+        return failed(Failure("unknown_tool", message, _did_you_mean(name, known), step))
+    names = list(tool.parameters["properties"])
+    unknown = [argument for argument in arguments if argument not in names]
+    if unknown:
+        return failed(_unknown_arguments(tool.name, unknown, names, arguments))
+    try:
+        tool.fn_metadata.validate_arguments(dict(arguments))
+    except ValidationError as error:
+        return failed(_invalid_arguments(tool.name, error.errors(include_url=False), arguments))
+    return None
+
+
+def _unknown_arguments(
+    tool: str, unknown: Sequence[str], names: Sequence[str], arguments: Mapping[str, Any]
+) -> Failure:
+    shown = ", ".join(identifier(argument) for argument in unknown[:5])
+    hints = [_did_you_mean(argument, names) for argument in unknown[:5]]
+    meant = {argument: _closest(argument, names) for argument in unknown}
+    kept = {meant.get(name) or name: value for name, value in arguments.items() if meant.get(name, name)}
+    return Failure(
+        "unknown_argument", f"{tool} has no argument {shown}.", " ".join(hints), NextStep(tool, _repeated(kept))
+    )
+
+
+def _invalid_arguments(tool: str, errors: Sequence[ErrorDetails], arguments: Mapping[str, Any]) -> Failure:
+    wrong = {str(error["loc"][0]): _reason(error) for error in errors if error["loc"]}
+    message = f"{tool}: " + " ".join(f"{name} {reason}." for name, reason in wrong.items())
+    bounds = {str(error["loc"][0]): _bound(error) for error in errors if error["loc"] and _bound(error) is not None}
+    kept = {name: value for name, value in arguments.items() if name not in wrong} | bounds
+    hint = "Correct what is named and call again."
+    return Failure("invalid_argument", message, hint, NextStep(tool, _repeated(kept)))
+
+
+def _bound(error: ErrorDetails) -> object:
+    """The nearest value that fits, where a number is too small or too large."""
+    context = error.get("ctx", {})
+    return context.get("ge", context.get("le"))
+
+
+def _repeated(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for another call, without the numbers."""
+    return {name: value for name, value in arguments.items() if name != "series"}
+
+
+def _reason(error: ErrorDetails) -> str:
+    """Why an argument does not fit, in our words; the caller's value is not repeated."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "literal_error":
+            return f"must be one of {str(context['expected']).replace(chr(39), '')}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}"
+        case kind:
+            return f"must be {_EXPECTED.get(kind, 'of another kind')}"
+
+
+def _closest(name: str, names: Sequence[str] | Mapping[str, object]) -> str | None:
+    return next(iter(get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)), None)
+
+
+def _did_you_mean(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
+    closest = _closest(name, names)
+    return f"Did you mean {closest}?" if closest else f"It takes {', '.join(names)}."
+
+
+def _check_prompt(known: Mapping[str, Prompt], name: str, arguments: Mapping[str, Any]) -> None:
+    prompt = known.get(name)
+    if prompt is None:
+        message = f"There is no prompt {identifier(name)}; there are {', '.join(known)}."
+        raise MCPError(code=INVALID_PARAMS, message=message)
+    missing = [one.name for one in prompt.arguments or () if one.required and one.name not in arguments]
+    if missing:
+        raise MCPError(code=INVALID_PARAMS, message=f"The prompt {name} needs {', '.join(missing)}.")

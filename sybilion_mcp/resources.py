@@ -1,0 +1,152 @@
+"""What a host can read without a tool: jobs, series, guides and schemas."""
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib.resources import files
+from typing import TypeVar
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.resources import FunctionResource
+
+from sybilion_mcp import hints
+from sybilion_mcp.backends.base import BackendError
+from sybilion_mcp.contract.schemas import schema, schema_names
+from sybilion_mcp.explain.facts import Report
+from sybilion_mcp.explain.report import render_backtest, render_drivers, render_forecast, render_report
+from sybilion_mcp.explain.wording import clean, identifier
+from sybilion_mcp.hints import Refusal, Subject
+from sybilion_mcp.service import results
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.follow import look
+from sybilion_mcp.service.profile import describe, profile
+from sybilion_mcp.tools.answer import failure_text
+
+GUIDES = {
+    "limits": "What a forecast request may contain, and what it costs",
+    "keywords": "How to choose keywords, and how little they change",
+    "errors": "Every failure code and what to do",
+    "reading-drivers": "What importance, direction and correlation say, and what they do not",
+}
+"""Topic → title of its text in guide/."""
+
+Value = TypeVar("Value")
+
+_MARKDOWN = "text/markdown"
+_JSON = "application/json"
+_SCHEMA = "application/schema+json"
+_NOT_FOUND = frozenset({"job_not_found", "series_not_found", "artifact_not_found"})
+
+
+def add_resources(server: MCPServer[Desk], desk: Desk) -> None:
+    """Jobs and series are templates, never listed; guides and schemas are few and listed too."""
+    _add_job_templates(server, desk)
+
+    @server.resource("sybilion://series/{series_id}", title="A validated series and its jobs", mime_type=_MARKDOWN)
+    async def series(series_id: str) -> str:
+        """Range, profile and jobs of a series."""
+        return await _told(_series_text(desk, series_id), Subject("validate_series"))
+
+    @server.resource("sybilion://guide/{topic}", title="A guide", mime_type=_MARKDOWN)
+    def guide(topic: str) -> str:
+        """A short text: limits, keywords, errors or reading-drivers."""
+        return guide_text(topic)
+
+    @server.resource("sybilion://schema/{name}", title="A JSON Schema", mime_type=_SCHEMA)
+    def json_schema(name: str) -> str:
+        """JSON Schema of the forecast request or of an artifact."""
+        if name not in schema_names():
+            raise ResourceNotFoundError(
+                f"There is no schema {identifier(name)}; there are {', '.join(schema_names())}."
+            )
+        return json.dumps(schema(name), indent=1)
+
+    for topic, title in GUIDES.items():
+        server.add_resource(_listed(f"sybilion://guide/{topic}", title, _MARKDOWN, partial(guide, topic)))
+    for name in schema_names():
+        title = f"JSON Schema of {name}"
+        server.add_resource(_listed(f"sybilion://schema/{name}", title, _SCHEMA, partial(json_schema, name)))
+
+
+def _listed(uri: str, title: str, mime_type: str, read: Callable[[], str]) -> FunctionResource:
+    name = uri.rpartition("/")[2]
+    return FunctionResource.from_function(fn=read, uri=uri, name=name, title=title, mime_type=mime_type)
+
+
+def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
+    @server.resource("sybilion://jobs/{job_id}", title="A job", mime_type=_MARKDOWN)
+    async def job(job_id: str) -> str:
+        """Status, cost and artifacts of a job."""
+        return await _told(_job_text(desk, job_id), _reading(job_id))
+
+    renderings: dict[str, tuple[str, Callable[[Report], str]]] = {
+        "report": ("The report on a finished job", render_report),
+        "forecast": ("The forecast of a job", render_forecast),
+        "drivers": ("The drivers of a job, with their doubts", render_drivers),
+        "backtest": ("How good past forecasts of a job were", render_backtest),
+    }
+    for part, (title, render) in renderings.items():
+        uri = f"sybilion://jobs/{{job_id}}/{part}"
+        server.resource(uri, name=f"job_{part}", title=title, mime_type=_MARKDOWN)(_part(desk, render))
+
+    @server.resource("sybilion://jobs/{job_id}/artifacts/{name}", title="An artifact as sent", mime_type=_JSON)
+    async def artifact(job_id: str, name: str) -> str:
+        """The raw artifact; large, prefer the report."""
+        return (await _told(results.artifact(desk, job_id, name), _reading(job_id))).decode()
+
+
+def _part(desk: Desk, render: Callable[[Report], str]) -> Callable[[str], Awaitable[str]]:
+    async def read(job_id: str) -> str:
+        """Markdown summary of a finished job."""
+        return render(await _told(results.report(desk, job_id), _reading(job_id)))
+
+    return read
+
+
+def guide_text(topic: str) -> str:
+    if topic not in GUIDES:
+        raise ResourceNotFoundError(f"There is no guide {identifier(topic)}; there are {', '.join(GUIDES)}.")
+    return files("sybilion_mcp").joinpath("guide", f"{topic}.md").read_text(encoding="utf-8")
+
+
+async def _job_text(desk: Desk, job_id: str) -> str:
+    stored = await desk.store.job(job_id)
+    if stored is None or not stored.job.finished:
+        backend = desk.backend(stored.backend if stored else None)
+        job, name = await look(desk, backend, job_id), backend.name
+    else:
+        job, name = stored.job, stored.backend
+    settled = "settled" if job.settled else "not settled"
+    lines = [f"Job {identifier(job_id)}: {clean(job.status, 32)}, {settled}, backend {name}."]
+    if job.eur_cents_final is not None:
+        lines.append(f"Cost: {job.eur_cents_final / 100:.2f} EUR.")
+    names = await desk.store.artifact_names(job_id)
+    lines += [f"- sybilion://jobs/{job_id}/artifacts/{identifier(name)}" for name in names]
+    if names:
+        lines.append(f"Report: sybilion://jobs/{job_id}/report")
+    return "\n".join(lines)
+
+
+async def _series_text(desk: Desk, series_id: str) -> str:
+    stored = await desk.store.series(series_id)
+    if stored is None:
+        raise Refusal("series_not_found", "No series is remembered under this id.", "Call validate_series.")
+    lines = [f"Series {series_id}: {clean(stored.title or 'without a title')}", describe(profile(stored.points))]
+    made = await desk.store.submissions_of_series(series_id)
+    jobs = [f"- {one.created_at[:10]} {one.backend} sybilion://jobs/{one.job_id}" for one in made]
+    return "\n".join([*lines, *jobs])
+
+
+def _reading(job_id: str) -> Subject:
+    return Subject("read_artifact", {"job_id": job_id})
+
+
+async def _told(reading: Awaitable[Value], subject: Subject) -> Value:
+    """The value, or the failure as a resource error with its hint."""
+    try:
+        return await reading
+    except (Refusal, BackendError) as error:
+        failure = hints.explain(error, subject)
+        kind = ResourceNotFoundError if failure.code in _NOT_FOUND else ResourceError
+        raise kind(failure_text(failure)) from error

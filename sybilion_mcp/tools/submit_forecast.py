@@ -1,0 +1,126 @@
+"""submit_forecast: one question, one job."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service.arguments import Options
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.spend import Expectation, euros
+from sybilion_mcp.service.submit import Order, Submitted, submit
+from sybilion_mcp.tools.answer import answer, answering
+from sybilion_mcp.tools.parameters import (
+    Description,
+    HardHorizon,
+    Keywords,
+    Next,
+    Series,
+    SoftHorizon,
+    StrictlyPositive,
+    Title,
+)
+
+
+class Answer(BaseModel):
+    job_id: str
+    reused: bool
+    backend: str
+    series_id: str
+    status: str
+    expected: dict[str, Any]
+    next: Next
+
+
+@answering
+async def submit_forecast(
+    ctx: Context[Desk, Any],
+    series_id: Annotated[str | None, Field(description="From validate_series; knows its title.")] = None,
+    series: Series = None,
+    title: Title = None,
+    description: Description = None,
+    keywords: Keywords = None,
+    soft_horizon: SoftHorizon = None,
+    hard_horizon: HardHorizon = None,
+    recency_factor: Annotated[float, Field(description="0-1; lower: more drivers, slower.")] = 0.5,
+    backtest: Annotated[bool, Field(description="Measures past errors.")] = True,
+    strictly_positive: StrictlyPositive = None,
+    regions: Annotated[list[int] | None, Field(description="From the user, no guess.")] = None,
+    categories: Annotated[list[int] | None, Field(description="As regions.")] = None,
+    driver_limit: Annotated[int | None, Field(description="0: no drivers, cheaper.")] = None,
+    aux_series_ids: Annotated[list[str] | None, Field(description="Driver series_ids, validated.")] = None,
+    max_cost_eur_cents: Annotated[int | None, Field(description="What the user agreed to.", ge=0)] = None,
+    resubmit: Annotated[bool, Field(description="User wants to pay again.")] = False,
+    backend: Annotated[Literal["local", "sybilion"] | None, Field(description="local: free; sybilion: paid.")] = None,
+) -> Annotated[CallToolResult, Answer]:
+    """Start a forecast: local takes seconds and is free; sybilion takes minutes to an hour, and euros.
+
+    The same request again answers the same job, free.
+    """
+    options = Options(
+        title=title,
+        description=description,
+        keywords=keywords,
+        soft_horizon=soft_horizon,
+        hard_horizon=hard_horizon,
+        recency_factor=recency_factor,
+        backtest=backtest,
+        strictly_positive=strictly_positive,
+        regions=regions,
+        categories=categories,
+        driver_limit=driver_limit,
+    )
+    order = Order(
+        options=options,
+        series_id=series_id,
+        series=series,
+        aux_series_ids=aux_series_ids or (),
+        max_cost_eur_cents=max_cost_eur_cents,
+        resubmit=resubmit,
+        backend=backend,
+    )
+    return _render(await submit(ctx.request_context.lifespan_context, order))
+
+
+def _render(made: Submitted) -> CallToolResult:
+    status = made.job.status if made.job else "queued"
+    step = NextStep("get_status", {"job_id": made.job_id, "wait_seconds": 20})
+    if made.job is not None and made.job.finished:
+        step = NextStep("read_artifact", {"job_id": made.job_id, "artifact": "report"})
+    lines = _reused(made, status) if made.reused else _started(made)
+    data = {
+        "job_id": made.job_id,
+        "reused": made.reused,
+        "backend": made.backend,
+        "series_id": made.series_id,
+        "status": status,
+        "expected": asdict(made.expected),
+        "next": step.data,
+    }
+    return answer("\n".join([*lines, step.line]), data)
+
+
+def _started(made: Submitted) -> list[str]:
+    where = "on the embedded engine" if made.backend == "local" else "on the Sybilion service"
+    return [f"Started: job {made.job_id} {where}.", _expected(made.expected)]
+
+
+def _expected(expected: Expectation) -> str:
+    low, high = expected.seconds
+    if expected.eur_cents[1] == 0:
+        return f"Free; usually done in {low} to {high} seconds."
+    return f"Usually {low // 60} to {high // 60} minutes and {euros(expected)} ({expected.basis})."
+
+
+def _reused(made: Submitted, status: str) -> list[str]:
+    job = made.job
+    cost = f", {job.eur_cents_final / 100:.2f} EUR" if job and job.eur_cents_final else ""
+    again = "For a fresh run" if made.backend == "local" else "To pay for a fresh run"
+    return [
+        f"Reused: job {made.job_id} already answers exactly this request "
+        f"(submitted {made.submitted_at[:10]}, {status}{cost}). Nothing was charged.",
+        f"{again}, call again with resubmit=true.",
+    ]

@@ -1,0 +1,155 @@
+"""validate_series: everything that is wrong with a series, before it costs anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.profile import describe as describe_profile
+from sybilion_mcp.service.triage import describe as describe_triage
+from sybilion_mcp.service.validate import Aggregate, FileSource, Fill, Validation, validate
+from sybilion_mcp.tools.answer import answer, answering, problem_lines
+from sybilion_mcp.tools.parameters import (
+    Description,
+    HardHorizon,
+    Keywords,
+    Next,
+    Series,
+    SoftHorizon,
+    StrictlyPositive,
+    Title,
+)
+
+
+class Problem(BaseModel):
+    code: str
+    field: str
+    message: str
+    months: list[str] | None = None
+    fix: dict[str, Any] | None = None
+    severity: str | None = None
+
+
+class Answer(BaseModel):
+    valid: bool
+    series_id: str | None = None
+    problems: list[Problem]
+    profile: dict[str, Any] | None = None
+    allowed_horizons: list[int]
+    triage: dict[str, Any] | None = None
+    next: Next
+
+
+@answering
+async def validate_series(
+    ctx: Context[Desk, Any],
+    series: Series = None,
+    file: Annotated[str | None, Field(description="CSV, Excel or Parquet.")] = None,
+    date_column: Annotated[str | None, Field(description="If not obvious.")] = None,
+    value_column: Annotated[str | None, Field(description="If not obvious.")] = None,
+    sheet: Annotated[str | None, Field(description="Excel only.")] = None,
+    aggregate: Annotated[Aggregate, Field(description="To months: mean prices, sum sales.")] = "none",
+    fill: Annotated[Fill, Field(description="Only if the user agrees.")] = "none",
+    soft_horizon: SoftHorizon = None,
+    hard_horizon: HardHorizon = None,
+    title: Title = None,
+    description: Description = None,
+    keywords: Keywords = None,
+    strictly_positive: StrictlyPositive = None,
+) -> Annotated[CallToolResult, Answer]:
+    """Check a monthly series and its options: all problems at once, with fixes. Free.
+
+    When the numbers are sound: a series_id to submit. Also for drivers.
+    """
+    if (series is None) == (file is None):
+        raise Refusal(
+            "invalid_argument",
+            "Give either series or file." if series is None else "Give series or file, not both.",
+            "series is an object of date to number; file is a path inside an allowed folder.",
+        )
+    source = FileSource(file, date_column, value_column, sheet) if file is not None else series or {}
+    options = Options(
+        title=title,
+        description=description,
+        keywords=keywords,
+        soft_horizon=soft_horizon,
+        hard_horizon=hard_horizon,
+        strictly_positive=strictly_positive,
+    )
+    found = await validate(
+        ctx.request_context.lifespan_context, source, aggregate=aggregate, fill=fill, options=options
+    )
+    read = {"file": file, "date_column": date_column, "value_column": value_column, "sheet": sheet}
+    done = {"aggregate": aggregate if aggregate != "none" else None, "fill": fill if fill != "none" else None}
+    said = {name: value for name, value in {**read, **done}.items() if value is not None}
+    return _render(found, options, {**said, **options.given()})
+
+
+def _render(found: Validation, options: Options, said: Mapping[str, object]) -> CallToolResult:
+    problems = [problem_data(one) for one in found.problems]
+    step = _submit(found, options) if found.valid else _again(found, said)
+    lines = [_headline(found), *problem_lines(problems)]
+    if found.profile:
+        lines.append(describe_profile(found.profile))
+    if found.triage:
+        lines.append(describe_triage(found.triage))
+    lines.append(step.line)
+    data = {
+        "valid": found.valid,
+        "series_id": found.series_id,
+        "problems": problems,
+        "profile": asdict(found.profile) if found.profile else None,
+        "allowed_horizons": list(found.allowed_horizons),
+        "triage": asdict(found.triage) if found.triage else None,
+        "next": step.data,
+    }
+    return answer("\n".join(lines), data)
+
+
+def _headline(found: Validation) -> str:
+    horizons = _ranges(found.allowed_horizons)
+    if found.valid and found.profile:
+        months = found.profile.length + found.profile.gaps  # the gaps are filled by now
+        span = f"{months} months {found.profile.start} … {found.profile.end}"
+        return f"Ready: series_id {found.series_id}, {span}, horizons {horizons}."
+    errors = [one for one in found.problems if one.severity == "error"]
+    fixable = len([one for one in errors if one.fix])
+    count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+    if fixable == len(errors):
+        return f"Not ready: {count}, to be fixed by calling again with the arguments named."
+    if fixable:
+        return f"Not ready: {count}, {fixable} of them can be fixed by calling again with the arguments named."
+    return f"Not ready: {count}. Correct the input and call again."
+
+
+def _again(found: Validation, said: Mapping[str, object]) -> NextStep:
+    """The same call with every fix; what has none is named for the caller to correct."""
+    unfixable = [one for one in found.problems if one.severity == "error" and not one.fix]
+    wrong = dict.fromkeys(argument_of(one.field).partition("[")[0] for one in unfixable)
+    reason = f"after correcting {' and '.join(wrong)}" if wrong else ""
+    return NextStep("validate_series", {**said, **fixes(found.problems)}, reason)
+
+
+def _submit(found: Validation, options: Options) -> NextStep:
+    horizon = options.soft_horizon or (None if options.hard_horizon else max(found.allowed_horizons, default=None))
+    asked = {"soft_horizon": horizon, "hard_horizon": options.hard_horizon}
+    untitled = any(one.code == "title_missing" for one in found.problems)
+    return NextStep(
+        "submit_forecast",
+        {"series_id": found.series_id, **{name: value for name, value in asked.items() if value}},
+        "with a title, unless it is a driver" if untitled else "",
+    )
+
+
+def _ranges(horizons: Sequence[int]) -> str:
+    if not horizons:
+        return "none"
+    consecutive = list(range(horizons[0], horizons[-1] + 1)) == list(horizons)
+    return f"{horizons[0]}–{horizons[-1]}" if consecutive else " or ".join(str(one) for one in horizons)
