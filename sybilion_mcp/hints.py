@@ -11,8 +11,8 @@ from typing import Literal
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import is_request_field
-from sybilion_mcp.explain.wording import identifier
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
 
 
 class Refusal(Exception):

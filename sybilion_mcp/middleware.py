@@ -12,9 +12,9 @@ from mcp_types import INVALID_PARAMS, CallToolResult
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sybilion_mcp.explain.wording import identifier
 from sybilion_mcp.hints import Failure
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
 from sybilion_mcp.tools.answer import failed
 
 _EXPECTED = {

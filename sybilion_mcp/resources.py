@@ -15,12 +15,12 @@ from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.contract.schemas import schema, schema_names
 from sybilion_mcp.explain.facts import Report
 from sybilion_mcp.explain.report import render_backtest, render_drivers, render_forecast, render_report
-from sybilion_mcp.explain.wording import clean, identifier
 from sybilion_mcp.hints import Refusal, Subject
+from sybilion_mcp.intake.profile import describe, profile
+from sybilion_mcp.outside import clean, identifier
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import look
-from sybilion_mcp.service.profile import describe, profile
 from sybilion_mcp.tools.answer import failure_text
 
 GUIDES = {

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sybilion_mcp.contract.artifacts import Driver
-from sybilion_mcp.explain.wording import clean, csv, quoted, signed
+from sybilion_mcp.explain.wording import csv, signed
+from sybilion_mcp.outside import clean, quoted
 
 _HIGH_IMPORTANCE = 50  # of 100
 _WEAK_CORRELATION = 0.25

@@ -22,8 +22,9 @@ from sybilion_mcp.explain.drivers import DriverGroup, group_drivers
 from sybilion_mcp.explain.facts import JSON, Caveat, JobFacts, Report, View
 from sybilion_mcp.explain.forecast import ForecastRow, look_ahead
 from sybilion_mcp.explain.trust import Evidence, doubts, next_step
-from sybilion_mcp.explain.wording import finite, fitted, identifier
+from sybilion_mcp.explain.wording import finite, fitted
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
 
 __all__ = [
     "JSON",

@@ -10,19 +10,8 @@ from sybilion_mcp.explain.backtest import Skill, WindowScore
 from sybilion_mcp.explain.drivers import DriverGroup, Drivers
 from sybilion_mcp.explain.facts import Report
 from sybilion_mcp.explain.trust import held_sentence, too_narrow, too_wide
-from sybilion_mcp.explain.wording import (
-    MINUS,
-    clean,
-    counted,
-    csv,
-    identifier,
-    percent,
-    plain,
-    quoted,
-    signed,
-    significant,
-    step_for,
-)
+from sybilion_mcp.explain.wording import MINUS, counted, csv, percent, plain, signed, significant, step_for
+from sybilion_mcp.outside import clean, identifier, quoted
 
 _BACKENDS = {"local": "embedded engine", "sybilion": "Sybilion", "eomer": "Eomer"}
 _VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}

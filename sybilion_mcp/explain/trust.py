@@ -9,8 +9,9 @@ from sybilion_mcp.explain.backtest import Held, Skill
 from sybilion_mcp.explain.drivers import LISTED, Drivers
 from sybilion_mcp.explain.facts import Caveat, JobFacts
 from sybilion_mcp.explain.forecast import ForecastRow, Outlook
-from sybilion_mcp.explain.wording import counted, identifier, significant
+from sybilion_mcp.explain.wording import counted, significant
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
 
 _SHORTFALL = 0.10  # a band that holds this much less than promised is too narrow
 _FEW_WINDOWS = 5

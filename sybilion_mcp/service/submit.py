@@ -14,10 +14,10 @@ from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import encode
 from sybilion_mcp.contract.rules import check_request
 from sybilion_mcp.hints import Refusal, outcome_unknown
+from sybilion_mcp.intake.series import points_of, to_monthly
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.intake import points_of, to_monthly
 from sybilion_mcp.service.spend import Expectation, expectation, pass_gate
 from sybilion_mcp.service.validate import remember
 from sybilion_mcp.store.records import StoredSeries, Submission, new_id, now

@@ -6,7 +6,7 @@ from math import fsum
 from typing import Literal
 
 from sybilion_mcp.contract.series_rules import months_needed
-from sybilion_mcp.service.profile import profile
+from sybilion_mcp.intake.profile import profile
 
 _YEAR = 12
 _ORIGINS = 12

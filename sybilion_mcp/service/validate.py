@@ -12,10 +12,11 @@ from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.rules import check_request
 from sybilion_mcp.contract.series_rules import MONTHS_NEEDED, allowed_horizons
+from sybilion_mcp.intake.profile import Profile, profile
+from sybilion_mcp.intake.series import Monthly, Point, points_of, to_monthly
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.intake import Monthly, Point, points_of, to_monthly
-from sybilion_mcp.service.profile import Profile, profile
+from sybilion_mcp.service.files import read_bytes
 from sybilion_mcp.service.triage import Triage, triage
 from sybilion_mcp.store.records import StoredSeries
 
@@ -91,10 +92,13 @@ async def remember(desk: Desk, points: Mapping[str, float], options: Options) ->
 async def _points(desk: Desk, source: Mapping[str, object] | FileSource) -> list[Point]:
     if not isinstance(source, FileSource):
         return points_of(source)
-    from sybilion_mcp.service.tables import read_points
+    from sybilion_mcp.intake.columns import read_points
 
-    path = desk.folders.readable(source.file)
-    return await anyio.to_thread.run_sync(read_points, path, source.date_column, source.value_column, source.sheet)
+    def points() -> list[Point]:
+        path = desk.folders.readable(source.file)
+        return read_points(path.name, read_bytes(path), source.date_column, source.value_column, source.sheet)
+
+    return await anyio.to_thread.run_sync(points)
 
 
 def _asked(monthly: Monthly, options: Options) -> Options:

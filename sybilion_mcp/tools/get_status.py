@@ -7,8 +7,8 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.explain.wording import clean, identifier
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import clean, identifier
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import MAX_WAIT_SECONDS, Followed, follow
 from sybilion_mcp.tools.answer import answer, answering

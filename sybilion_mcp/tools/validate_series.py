@@ -9,10 +9,10 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.intake.profile import describe as describe_profile
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.profile import describe as describe_profile
 from sybilion_mcp.service.triage import describe as describe_triage
 from sybilion_mcp.service.validate import Aggregate, FileSource, Fill, Validation, validate
 from sybilion_mcp.tools.answer import answer, answering, problem_lines

@@ -8,17 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sybilion_mcp.explain.wording import (
-    clean,
-    finite,
-    identifier,
-    observed,
-    plain,
-    quoted,
-    significant,
-    spoken,
-    step_for,
-)
+from sybilion_mcp.explain.wording import finite, observed, plain, significant, spoken, step_for
+from sybilion_mcp.outside import clean, identifier, quoted
 
 HOSTILE = [
     "[click](http://evil.example/x)",

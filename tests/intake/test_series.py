@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sybilion_mcp.contract.problem import Problem
-from sybilion_mcp.service.findings import CODES
-from sybilion_mcp.service.intake import Aggregate, Fill, Monthly, points_of, to_monthly
+from sybilion_mcp.intake.findings import CODES
+from sybilion_mcp.intake.series import Aggregate, Fill, Monthly, points_of, to_monthly
 
 TODAY = date(2026, 11, 15)
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from sybilion_mcp.contract.months import month_index, month_of
 from sybilion_mcp.contract.problem import Fix, Problem
-from sybilion_mcp.service.monthly import Cell, Rhythm, spacing, wire_date
-from sybilion_mcp.service.numbers import is_missing, plain_number
+from sybilion_mcp.intake.monthly import Cell, Rhythm, spacing, wire_date
+from sybilion_mcp.intake.numbers import is_missing, plain_number
 
 CODES: Mapping[str, str] = {
     "empty_series": "no point, or none with a date and a number",

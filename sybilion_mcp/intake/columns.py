@@ -2,27 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from pathlib import Path
 
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.service.dates import column_dates, could_be_number, looks_like_date
-from sybilion_mcp.service.files import read_bytes
-from sybilion_mcp.service.findings import quoted
-from sybilion_mcp.service.intake import Point
-from sybilion_mcp.service.numbers import column_decimal, decimal_of, is_missing, is_number, read_number
-from sybilion_mcp.service.readers import Table, is_blank, listed_names, read_table
+from sybilion_mcp.intake.dates import column_dates, could_be_number, looks_like_date
+from sybilion_mcp.intake.findings import quoted
+from sybilion_mcp.intake.numbers import column_decimal, decimal_of, is_missing, is_number, read_number
+from sybilion_mcp.intake.readers import Table, is_blank, listed_names, read_table
+from sybilion_mcp.intake.series import Point
 
 _INSTEAD = "Write it in one way in the file, or pass the numbers as `series`."
 
 
-def read_points(path: Path, date_column: str | None, value_column: str | None, sheet: str | None) -> list[Point]:
+def read_points(
+    name: str, data: bytes, date_column: str | None, value_column: str | None, sheet: str | None
+) -> list[Point]:
     """The points of two columns, in the order of the file: dates as YYYY-MM-DD, values as numbers or None.
 
+    `name` tells the kind of file by its ending, `data` is its content.
+
     Labels that are no dates and values that are no numbers stay as they are, for the intake to report. Raises
-    Refusal with the codes of `files.read_bytes` and `readers.read_table`, and with `column_not_found`,
+    Refusal with the codes of `readers.read_table`, and with `column_not_found`,
     `column_ambiguous`, `ambiguous_dates`, `ambiguous_number`.
     """
-    table = read_table(path.name, read_bytes(path), sheet)
+    table = read_table(name, data, sheet)
     if not table.sample:
         raise Refusal("file_unreadable", "The file holds no rows of data.", "Choose a file with dates and values.")
     dates, values = _columns(table, date_column, value_column)

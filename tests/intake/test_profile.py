@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sybilion_mcp.service.profile import describe, profile
+from sybilion_mcp.intake.profile import describe, profile
 
 
 def monthly(values: Sequence[float], year: int = 2016) -> dict[str, float]:

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.service.intake import to_monthly
-from sybilion_mcp.service.tables import read_points
+from sybilion_mcp.intake.columns import read_points
+from sybilion_mcp.intake.series import to_monthly
+from sybilion_mcp.service.files import read_bytes
 
 Read = list[tuple[str, object]]
 
@@ -39,7 +40,7 @@ def csv_of(folder: Path) -> Callable[..., Read]:
 
 
 def read(path: Path, dates: str | None = None, values: str | None = None, sheet: str | None = None) -> Read:
-    return [(point.label, point.value) for point in read_points(path, dates, values, sheet)]
+    return [(point.label, point.value) for point in read_points(path.name, read_bytes(path), dates, values, sheet)]
 
 
 def refusal(action: Callable[[], object]) -> Refusal:
@@ -530,7 +531,9 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(
 
 
 def test_a_real_table_of_prices_is_ready_after_its_fixes(shared_data: Path) -> None:
-    points = read_points(shared_data / "pinksheet" / "monthly_prices.csv", None, "Crude oil, Brent", None)
+    path = shared_data / "pinksheet" / "monthly_prices.csv"
+
+    points = read_points(path.name, read_bytes(path), None, "Crude oil, Brent", None)
     monthly = to_monthly(points, "none", "none", date(2026, 11, 15))
     assert [problem for problem in monthly.problems if problem.severity == "error"] == []
     assert len(monthly.points) > 700

@@ -14,10 +14,10 @@ from typing import Literal
 
 from sybilion_mcp.contract.months import month_index
 from sybilion_mcp.contract.problem import Fix, Problem
-from sybilion_mcp.service import findings
-from sybilion_mcp.service.dates import calendar_date
-from sybilion_mcp.service.monthly import Cell, Rhythm, aggregated, gap_free, incomplete_edges, rhythm_of, wire_date
-from sybilion_mcp.service.numbers import decimal_of, plain_number
+from sybilion_mcp.intake import findings
+from sybilion_mcp.intake.dates import calendar_date
+from sybilion_mcp.intake.monthly import Cell, Rhythm, aggregated, gap_free, incomplete_edges, rhythm_of, wire_date
+from sybilion_mcp.intake.numbers import decimal_of, plain_number
 
 Aggregate = Literal["none", "mean", "sum", "last"]
 Fill = Literal["none", "linear", "previous", "zero"]

@@ -12,9 +12,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.service.dates import looks_like_date
-from sybilion_mcp.service.findings import quoted
-from sybilion_mcp.service.numbers import is_missing, is_number
+from sybilion_mcp.intake.dates import looks_like_date
+from sybilion_mcp.intake.findings import quoted
+from sybilion_mcp.intake.numbers import is_missing, is_number
 
 if TYPE_CHECKING:
     from openpyxl.workbook.workbook import _WorksheetLike
