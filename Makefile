@@ -17,7 +17,7 @@ types: .venv/installed
 	$(RUN) -m mypy
 
 check: .venv/installed
-	$(RUN) -m pytest --cov --cov-report=term
+	$(RUN) -m pytest -n auto --cov --cov-report=term
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=python3.12")'

@@ -22,6 +22,9 @@ from sybilion_mcp.tools.answer import failure_text
 def explain(source: str, settings: Settings, *, as_json: bool) -> int:
     """Print the report; 0, or 1 with the reason on stderr."""
     folder = Path(source)
+    if not folder.exists() and len(folder.parts) > 1:
+        sys.stderr.write(f"There is no folder {source}\n")
+        return 1
     try:
         report = (
             results.report_of_folder(folder, utc_today()) if folder.is_dir() else anyio.run(_of_job, settings, source)

@@ -5,7 +5,7 @@ place that writes about it. Only our own words are used: an API's sentence tells
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
@@ -217,7 +217,7 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
         code,
         words.message,
         hint,
-        _next("find" if lost else words.next, subject),
+        _timed(_next("find" if lost else words.next, subject), words.retry_after_s),
         retryable=words.retry_after_s is not None,
         retry_after_s=words.retry_after_s,
         trace_id=_trace_id(error),
@@ -245,15 +245,22 @@ def _explain_refusal(error: Refusal, subject: Subject) -> Failure:
     then = _next("find" if unknown else words.next if words else "again", subject)
     if error.changes:
         then = NextStep(subject.tool, {**subject.arguments, **error.changes})
+    elif then == NextStep(subject.tool, subject.arguments) and error.retry_after_s is None:
+        then = replace(then, reason="once that is done")  # as it was made the call fails again
     return Failure(
         error.code,
         error.message,
         error.hint,
-        error.next or then,
+        _timed(error.next or then, error.retry_after_s),
         retryable=error.retry_after_s is not None,
         retry_after_s=error.retry_after_s,
         problems=error.problems,
     )
+
+
+def _timed(step: NextStep, seconds: int | None) -> NextStep:
+    """A step that has to wait says how long."""
+    return step if seconds is None else replace(step, reason=f"{step.reason} in {seconds} s".strip())
 
 
 def _code_of(error: BackendError) -> str:
@@ -304,7 +311,7 @@ def _next(kind: str, subject: Subject) -> NextStep:
         case "local" if subject.tool == "submit_forecast":
             return NextStep("submit_forecast", {**arguments, "backend": "local"})
         case "validate" | "local":
-            return NextStep("validate_series")
+            return NextStep("validate_series", reason="with the numbers or the file")
         case "find":  # a job may have been made: resubmit would make a second one
             return NextStep(subject.tool, {name: value for name, value in arguments.items() if name != "resubmit"})
         case _:
@@ -322,6 +329,6 @@ def _api_problems(error: BackendError) -> tuple[Problem, ...]:
     details = (error.body or {}).get("details") if isinstance(error, AnswerError) else None
     if not isinstance(details, list):
         return ()
-    fields = [str(one.get("field", "")) for one in details if isinstance(one, dict)]
+    fields = [one["field"] for one in details[:1] if isinstance(one, dict) and isinstance(one.get("field"), str)]
     refused = "The service refuses this value."
     return tuple(Problem("validation_failed", name, refused) for name in fields if is_request_field(name))

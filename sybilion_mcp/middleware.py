@@ -78,13 +78,19 @@ def _check_call(known: Mapping[str, Tool], name: str, arguments: Mapping[str, An
 def _unknown_arguments(
     tool: str, unknown: Sequence[str], names: Sequence[str], arguments: Mapping[str, Any]
 ) -> Failure:
-    shown = ", ".join(identifier(argument) for argument in unknown[:5])
-    hints = [_did_you_mean(argument, names) for argument in unknown[:5]]
-    meant = {argument: _closest(argument, names) for argument in unknown}
-    kept = {meant.get(name) or name: value for name, value in arguments.items() if meant.get(name, name)}
-    return Failure(
-        "unknown_argument", f"{tool} has no argument {shown}.", " ".join(hints), NextStep(tool, _repeated(kept))
-    )
+    """A guess never takes the place of an argument that was said rightly."""
+    free = [name for name in names if name not in arguments]
+    meant = {argument: _closest(argument, free) for argument in unknown[:5]}
+    guesses = {argument: name for argument, name in meant.items() if name}
+    hints = [f"Did you mean {name} for {identifier(argument)}?" for argument, name in guesses.items()]
+    if len(unknown) == 1:
+        hints = [f"Did you mean {name}?" for name in guesses.values()]
+    kept = {name: value for name, value in arguments.items() if name in names}
+    for argument, name in guesses.items():
+        kept.setdefault(name, arguments[argument])
+    shown = ", ".join(identifier(argument) for argument in meant)
+    hint = " ".join(hints) or f"It takes {', '.join(names)}."
+    return Failure("unknown_argument", f"{tool} has no argument {shown}.", hint, NextStep(tool, _repeated(kept)))
 
 
 def _invalid_arguments(tool: str, errors: Sequence[ErrorDetails], arguments: Mapping[str, Any]) -> Failure:

@@ -1,17 +1,21 @@
 """The sensible next call, with which every answer ends."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from sybilion_mcp.outside import visible_json
+
+LONGEST = 2500
+"""Characters of an argument, as JSON, that an answer repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """A tool and its arguments; `reason` says in a few words why, where that is not plain."""
+    """A tool and its arguments; `reason` says in a few words why or when. Two steps are equal when the calls are."""
 
     tool: str
     arguments: Mapping[str, object] = field(default_factory=dict)
-    reason: str = ""
+    reason: str = field(default="", compare=False)
 
     @property
     def line(self) -> str:
@@ -21,11 +25,12 @@ class NextStep:
 
     @property
     def data(self) -> dict[str, object]:
-        """The step as structured content."""
-        return {"tool": self.tool, "arguments": dict(self.arguments)}
+        """The step as structured content, without arguments that are too long to repeat."""
+        short = {name: value for name, value in self.arguments.items() if len(visible_json(value)) <= LONGEST}
+        return {"tool": self.tool, "arguments": short}
 
 
 def shown(value: object) -> str:
     """A value as it is written in a call, shortened."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = visible_json(value)
     return text if len(text) <= 120 else f"{text[:117]}…"

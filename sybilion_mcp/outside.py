@@ -4,6 +4,7 @@ It is data: shortened, without anything that a terminal, a reader of CSV or Mark
 than text, and between quotation marks inside a sentence.
 """
 
+import json
 import re
 import unicodedata
 
@@ -44,3 +45,13 @@ def _visible(character: str) -> str:
     if category in ("Cc", "Zl", "Zp", "Zs"):
         return " "
     return "" if category.startswith("C") or category == "Me" else character
+
+
+def visible_json(value: object, *, compact: bool = False) -> str:
+    """A value as JSON on one line, where every character that cannot be seen is escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":") if compact else None)
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]

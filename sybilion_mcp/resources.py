@@ -20,7 +20,7 @@ from sybilion_mcp.intake.profile import describe, profile
 from sybilion_mcp.outside import clean, identifier
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import look
+from sybilion_mcp.service.follow import current, keep
 from sybilion_mcp.tools.answer import failure_text
 
 GUIDES = {
@@ -111,14 +111,11 @@ def guide_text(topic: str) -> str:
 
 
 async def _job_text(desk: Desk, job_id: str) -> str:
-    stored = await desk.store.job(job_id)
-    if stored is None or not stored.job.finished:
-        backend = desk.backend(stored.backend if stored else None)
-        job, name = await look(desk, backend, job_id), backend.name
-    else:
-        job, name = stored.job, stored.backend
+    known = await current(desk, job_id)
+    job = known.job
+    await keep(desk, job, known.backend)
     settled = "settled" if job.settled else "not settled"
-    lines = [f"Job {identifier(job_id)}: {clean(job.status, 32)}, {settled}, backend {name}."]
+    lines = [f"Job {identifier(job_id)}: {clean(job.status, 32)}, {settled}, backend {known.backend}."]
     if job.eur_cents_final is not None:
         lines.append(f"Cost: {job.eur_cents_final / 100:.2f} EUR.")
     names = await desk.store.artifact_names(job_id)

@@ -1,5 +1,6 @@
 """build_server: the tools, resources, prompts and completion of one desk."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,6 +28,10 @@ Drivers are associations, not causes. Text from series titles, drivers and servi
 Every answer ends with the next sensible call."""
 
 
+LOUD = ("aiosqlite", "sqlalchemy", "httpcore", "httpx")
+"""Libraries that would log series, titles and requests at DEBUG."""
+
+
 def build_server(settings: Settings, desk: Desk | None = None) -> MCPServer[Desk]:
     """A server around one desk, which closes with the server. Building one starts nothing and opens nothing."""
     desk = desk or Desk(settings)
@@ -49,6 +54,8 @@ def build_server(settings: Settings, desk: Desk | None = None) -> MCPServer[Desk
         log_level=settings.log_level,
         middleware=[guard_tools(tools), guard_prompts(prompts)],
     )
+    for name in LOUD:
+        logging.getLogger(name).setLevel(logging.WARNING)
     for prompt in prompts:
         server.add_prompt(prompt)
     add_resources(server, desk)

@@ -4,12 +4,17 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import hypothesis
 import pytest
 from mcp import Client
 
 from sybilion_mcp.server import build_server
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
+
+# How long one example takes depends on the machine; what must be fast is measured by tests of its own.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 TODAY = date(2026, 11, 22)
 ERAS = {"2026-07-28": "auto", "2025-11-25": "legacy"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -144,7 +145,10 @@ class HostedApi:
             job_id = self.make_job(json.loads(body))
             return _json(202, {"job_id": job_id, "poll_url": f"{ROOT}/forecasts/{job_id}"})
         if operation == "jobs":
-            return _json(200, {"jobs": [{k: v for k, v in job.items() if k != "artifacts"} for job in self._newest()]})
+            jobs = [{k: v for k, v in job.items() if k != "artifacts"} for job in self._newest()]
+            asked = {name: int(value) for name, value in re.findall(r"[?&](page|limit)=(\d+)", path)}
+            limit, page = asked.get("limit", 50), asked.get("page", 1)
+            return _json(200, {"jobs": jobs[(page - 1) * limit : page * limit]})
         job = self.jobs.get(steps[1])
         if job is None:
             return error(404, "job not found")

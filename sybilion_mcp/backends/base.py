@@ -1,5 +1,6 @@
 """What every forecasting backend can do, and how it fails."""
 
+from datetime import datetime
 from typing import Literal, Protocol
 
 from sybilion_mcp.contract.jobs import Accepted, Account, Job
@@ -62,7 +63,9 @@ class Backend(Protocol):
 
     async def artifact(self, job_id: str, name: str) -> bytes: ...
 
-    async def recent_jobs(self) -> list[Job]: ...
+    async def recent_jobs(self, since: datetime) -> list[Job] | None:
+        """Every job of the account made since then. None when there are too many to be sure."""
+        ...
 
     async def account(self) -> Account: ...
 

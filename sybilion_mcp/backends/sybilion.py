@@ -1,8 +1,10 @@
 """The Sybilion API over HTTP: hosted, or the embedded engine in this process. Same wire, same client."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -17,13 +19,24 @@ from sybilion_mcp.contract.request import encode
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 ANSWER_SECONDS = 40.0
-"""For one whole answer, however slowly it trickles in. Artifacts may take longer."""
+"""For one whole answer, however slowly it trickles in; an artifact may take longer."""
+ARTIFACT_SECONDS = 120.0
 MAX_ARTIFACT_BYTES = 100 * 1024 * 1024
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses of a GET that pass by themselves."""
 
+_TOKEN = re.compile(rb"sk_ops_[A-Za-z0-9_-]+")
+"""Should a service repeat a token in its answer, it goes no further."""
+JOB_PAGES = 25
+
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class _WholePage(JobPage):
+    """Every entry must be readable: a job left out would pass for one that was never made."""
+
+    jobs: list[Job]
 
 
 class SybilionClient:
@@ -47,7 +60,8 @@ class SybilionClient:
         self._answer_seconds = answer_seconds
         self._http = httpx.AsyncClient(
             base_url=base_url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            # Not compressed: what is small on the wire must not become large in memory.
+            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=timeout,
             transport=transport,
         )
@@ -58,17 +72,26 @@ class SybilionClient:
                 return _decoded("submit", Accepted, await _read("submit", response, MAX_ANSWER_BYTES))
 
     async def job(self, job_id: str) -> Job:
-        return await self._get("job", f"/api/v1/forecasts/{_segment(job_id)}", Job)
+        job = await self._get("job", f"/api/v1/forecasts/{_segment(job_id)}", Job)
+        if job.job_id != job_id:
+            raise TransportError("job", "unreadable_answer", sent=True)
+        return job
 
     async def artifact(self, job_id: str, name: str) -> bytes:
         """The bytes of one artifact, as sent. Raises `TooLargeError` above 100 MiB."""
         path = f"/api/v1/forecasts/{_segment(job_id)}/artifacts/{_segment(name)}"
-        return await self._get_bytes("artifact", path, MAX_ARTIFACT_BYTES, None)
+        return await self._get_bytes("artifact", path, MAX_ARTIFACT_BYTES, ARTIFACT_SECONDS)
 
-    async def recent_jobs(self) -> list[Job]:
-        """The account's newest jobs, at most 50."""
-        page = await self._get("jobs", "/api/v1/jobs?sort=created_at&order=desc&limit=50", JobPage)
-        return page.jobs
+    async def recent_jobs(self, since: datetime) -> list[Job] | None:
+        """Every job of the account made since then, and perhaps some older ones. None when they fill `JOB_PAGES`."""
+        found: dict[str, Job] = {}
+        for number in range(1, JOB_PAGES + 1):
+            path = f"/api/v1/jobs?sort=created_at&order=desc&limit=200&page={number}"
+            page = (await self._get("jobs", path, _WholePage)).jobs
+            found |= {job.job_id: job for job in page}
+            if not page or (page[-1].created is not None and page[-1].created < since):
+                return list(found.values())
+        return None
 
     async def account(self) -> Account:
         return await self._get("account", "/api/v1/me", Account)
@@ -80,7 +103,7 @@ class SybilionClient:
 
     async def _get(self, operation: str, path: str, model: type[Answer]) -> Answer:
         content = await self._get_bytes(operation, path, MAX_ANSWER_BYTES, self._answer_seconds)
-        return _decoded(operation, model, content)
+        return _decoded(operation, model, _TOKEN.sub(b"[token]", content))
 
     async def _get_bytes(self, operation: str, path: str, limit: int, seconds: float | None) -> bytes:
         async for attempt in stamina.retry_context(on=_passes_by_itself, attempts=4, timeout=self._retry_seconds):
@@ -142,6 +165,8 @@ def _passes_by_itself(error: Exception) -> bool:
 
 async def _read(operation: str, response: httpx.Response, limit: int) -> bytes:
     """The body, never more than `limit` bytes of it in memory."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise TransportError(operation, "unreadable_answer", sent=True)
     content = bytearray()
     async for chunk in response.aiter_bytes():
         content += chunk
@@ -153,7 +178,7 @@ async def _read(operation: str, response: httpx.Response, limit: int) -> bytes:
 async def _error(operation: str, response: httpx.Response) -> AnswerError:
     try:
         body = json.loads(await _read(operation, response, MAX_ANSWER_BYTES))
-    except (ValueError, RecursionError, TooLargeError):
+    except (ValueError, RecursionError, TooLargeError, TransportError):
         body = None
     body = body if isinstance(body, dict) else None
     trace_id = response.headers.get("x-trace-id") or (body or {}).get("trace_id")

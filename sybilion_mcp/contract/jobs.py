@@ -1,9 +1,14 @@
 """Jobs and accounts as the API answers them. Read leniently: unknown fields are ignored, most may be absent."""
 
+import re
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sybilion_mcp.outside import clean
 
 JobStatus = Literal["queued", "running", "completed", "failed", "canceled"]
 JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
@@ -14,39 +19,60 @@ class _Lenient(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+def _readable(model: type[BaseModel]) -> Callable[[object], list[BaseModel]]:
+    """The entries of a list that can be read; one that cannot does not make the others unreadable."""
+
+    def entries(given: object) -> list[BaseModel]:
+        found = []
+        for one in given if isinstance(given, list) else ():
+            with suppress(ValidationError):
+                found.append(model.model_validate(one))
+        return found
+
+    return entries
+
+
+_JOB_ID = r"^[A-Za-z0-9_.-]{1,128}$"
+JobId = Annotated[str, Field(pattern=_JOB_ID)]
+"""An id becomes part of paths and answers: what is made of other characters is none."""
+
+Text = Annotated[str | None, BeforeValidator(lambda given: given if isinstance(given, str) else None)]
+Flag = Annotated[bool, BeforeValidator(lambda given: given is True)]
+Cents = Annotated[
+    int | None, BeforeValidator(lambda given: given if type(given) is int and 0 <= given <= 10**9 else None)
+]
+
+
 class Accepted(_Lenient):
     """The answer to a submit."""
 
-    job_id: str
-    poll_url: str | None = None
+    job_id: JobId
 
 
 class ArtifactRef(_Lenient):
-    """`size` in bytes as the API lists it."""
+    """One artifact on offer."""
 
-    name: str
-    size: int | None = None
-    content_type: str | None = None
-    href: str | None = None
+    name: Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class PipelineError(_Lenient):
-    code: str | None = None
-    detail: str | None = None
+    code: Text = None
+    detail: Text = None
 
 
 class Job(_Lenient):
     """A job may be `completed` and not yet `settled`: artifacts and `eur_cents_final` appear with settlement."""
 
-    job_id: str
-    status: str
-    settled: bool = False
-    created_at: str | None = None
-    settled_at: str | None = None
-    eur_cents_final: int | None = None
-    terminal_reason: str | None = None
-    pipeline_error: PipelineError | None = None
-    artifacts: list[ArtifactRef] = Field(default_factory=list)
+    job_id: JobId
+    status: Annotated[str, AfterValidator(lambda given: clean(given, 32))]
+    settled: Flag = False
+    created_at: Text = None
+    settled_at: Text = None
+    eur_cents_final: Cents = None
+    pipeline_error: Annotated[
+        PipelineError | None, BeforeValidator(lambda given: given if isinstance(given, dict | PipelineError) else None)
+    ] = None
+    artifacts: Annotated[list[ArtifactRef], BeforeValidator(_readable(ArtifactRef))] = Field(default_factory=list)
 
     @property
     def created(self) -> datetime | None:
@@ -63,7 +89,9 @@ class Job(_Lenient):
 
 
 class JobPage(_Lenient):
-    jobs: list[Job]
+    """One page of the account's jobs."""
+
+    jobs: Annotated[list[Job], BeforeValidator(_readable(Job))]
 
 
 class Account(_Lenient):
@@ -73,6 +101,10 @@ class Account(_Lenient):
     balance_eur_cents: int | None = None
     available_eur_cents: int | None = None
     api_usage_tier: str | None = None
+
+
+def is_job_id(text: str) -> bool:
+    return re.match(_JOB_ID, text) is not None and "\n" not in text
 
 
 def instant(text: str | None) -> datetime | None:

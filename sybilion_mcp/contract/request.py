@@ -69,5 +69,8 @@ def encode(body: Mapping[str, object]) -> bytes:
 
 def is_request_field(name: str) -> bool:
     """Whether a field name, as an error body gives it, is one of this request's: `filters.regions[0]`."""
-    steps = re.fullmatch(r"""(\w+)(\.\w+)?(\[\d+\])?(\["[0-9-]{1,10}"\])?""", name)
-    return steps is not None and steps[1] in ForecastRequest.model_fields
+    steps = re.fullmatch(r"""([a-z_]{1,40})(?:\.([a-z_]{1,40}))?(?:\[\d{1,6}\])?(?:\["[0-9-]{1,10}"\])?""", name)
+    if steps is None or steps[1] not in ForecastRequest.model_fields:
+        return False
+    below: dict[str, type[BaseModel]] = {"timeseries_metadata": TimeseriesMetadata, "filters": Filters}
+    return steps[2] is None or (steps[1] in below and steps[2] in below[steps[1]].model_fields)

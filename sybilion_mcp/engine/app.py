@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from datetime import date
@@ -12,6 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -22,18 +23,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sybilion_mcp.clock import utc_today
+from sybilion_mcp.contract.jobs import JOB_STATUSES
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import MAX_BODY_BYTES
 from sybilion_mcp.contract.rules import first_problem
 from sybilion_mcp.engine.jobs import Engine
 from sybilion_mcp.engine.table import SORTABLE, JobQuery, JobRow
 
-STATUSES = ("queued", "running", "completed", "failed", "canceled")
 TOKEN = re.compile(r"Bearer (sk_ops_\S+)", re.IGNORECASE)
-ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+BODY_SECONDS = 20.0  # in which a whole body must have come
 
 Today = Callable[[], date]
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(home: Path, *, workers: int = 2, today: Today = utc_today, executor: Executor | None = None) -> Starlette:
@@ -234,16 +235,20 @@ def _summary(job: JobRow) -> dict[str, object]:
 
 
 async def _read(request: Request) -> bytes:
-    """The body, as long as it keeps within the limit; not one chunk more is read."""
+    """The body, as long as it keeps within the limits of size and time; not one chunk more is read."""
     too_large = HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request body larger than 2 MiB")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large
+    with anyio.move_on_after(BODY_SECONDS) as waiting:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise too_large
+    if waiting.cancelled_caught:
+        sentence = f"the request body did not come within {BODY_SECONDS:g} seconds"
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, sentence, headers={"connection": "close"})
     return bytes(body)
 
 
@@ -264,7 +269,7 @@ def _job_query(parameters: Mapping[str, str]) -> JobQuery:
         limit=_number(parameters, "limit", 50, 200),
         sort=_choice(parameters, "sort", SORTABLE, "created_at"),
         descending=order == "desc",
-        status=_choice(parameters, "status", STATUSES, "") or None,
+        status=_choice(parameters, "status", JOB_STATUSES, "") or None,
         pipeline_type=parameters.get("pipeline_type") or None,
     )
 

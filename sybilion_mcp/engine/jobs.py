@@ -1,14 +1,19 @@
 """Running jobs: a queue over an executor, with leases so that jobs outlive the process that took them."""
 
 import asyncio
+import logging
 import multiprocessing
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from sybilion_mcp.engine.table import Claim, JobQuery, JobRow, JobTable
 from sybilion_mcp.engine.worker import run_job, start_worker
+
+_log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
 MAX_ATTEMPTS = 2  # a job that broke its worker once is tried once more
@@ -61,7 +66,6 @@ class Engine:
     """
 
     def __init__(self, home: Path, *, workers: int = 2, executor: Executor | None = None) -> None:
-        self._home = home
         self._table = JobTable(home / "engine.db", LEASE_SECONDS)
         self._given = executor
         self._pool = WorkerPool(workers)
@@ -75,8 +79,7 @@ class Engine:
         """Open the table when this is the first call, and take over jobs that nobody works on any more."""
         async with self._starting:
             if not self._started:
-                self._home.mkdir(parents=True, exist_ok=True)
-                await self._table.create()
+                await self._table.open()
                 self._started = True
         for claim in await self._table.take_over(list(self._tasks)):
             self._start(claim)
@@ -124,7 +127,10 @@ class Engine:
     async def _renew_leases(self) -> None:
         while self._tasks:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            await self._table.renew(list(self._tasks))
+            try:
+                await self._table.renew(list(self._tasks))
+            except SQLAlchemyError as failure:  # such as a database that stays locked; the next round may succeed
+                _log.warning("the leases of %d jobs were not renewed: %s", len(self._tasks), failure)
 
     async def _run(self, claim: Claim) -> None:
         async with self._slots:

@@ -4,6 +4,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+ENDING_SECONDS = 3  # for requests that are still open when the sandbox is told to end
+
 
 def serve_sandbox(host: str, port: int, home: Path) -> None:
     """Serve until interrupted; port 0 takes a free one. Prints one line with the URL once connections are taken."""
@@ -19,6 +21,8 @@ def serve_sandbox(host: str, port: int, home: Path) -> None:
             "(Authorization: Bearer sk_ops_<anything>; every token is an account of its own)",
             flush=True,
         )
-        config = uvicorn.Config(build_app(home), http="h11", lifespan="on", log_level="warning")
+        config = uvicorn.Config(
+            build_app(home), http="h11", lifespan="on", log_level="warning", timeout_graceful_shutdown=ENDING_SECONDS
+        )
         with suppress(KeyboardInterrupt):  # the way to end it
             uvicorn.Server(config).run(sockets=[listener])

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateIndex, CreateTable
+
+from sybilion_mcp.store.sqlite import open_sqlite
 
 UNFINISHED = ("queued", "running")
 SORTABLE = ("id", "created_at", "settled_at", "eur_cents_final")
@@ -39,8 +40,8 @@ _artifacts = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
-_by_account = sa.Index("jobs_by_account", _jobs.c.account, _jobs.c.created_at)
-_by_status = sa.Index("jobs_by_status", _jobs.c.status, _jobs.c.lease_until)
+sa.Index("jobs_by_account", _jobs.c.account, _jobs.c.created_at)
+sa.Index("jobs_by_status", _jobs.c.status, _jobs.c.lease_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +79,27 @@ class JobQuery:
 
 
 class JobTable:
-    """Jobs and artifacts in `path`. `owner` names this process: what it holds a lease on, it alone may settle."""
+    """Jobs and artifacts in `path`, once it is opened.
+
+    `owner` names this process: what it holds a lease on, it alone may settle.
+    """
 
     def __init__(self, path: Path, lease_seconds: float, clock: Callable[[], float] = time.time) -> None:
         self.owner = uuid.uuid4().hex
+        self._path = path
         self._lease = lease_seconds
         self._clock = clock
-        # Connections live as long as one call: nothing is left open when a loop ends without aclose().
-        self._engine: AsyncEngine = create_async_engine(
-            sa.URL.create("sqlite+aiosqlite", database=str(path)),
-            poolclass=NullPool,
-            connect_args={"timeout": 30.0},
-        )
+        self._opened: AsyncEngine | None = None
 
-    async def create(self) -> None:
+    async def open(self) -> None:
         """Create what is missing; safe when several processes start at once."""
-        async with self._engine.connect() as connection:
-            await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        async with self._engine.begin() as connection:
-            for table in (_jobs, _artifacts):
-                await connection.execute(CreateTable(table, if_not_exists=True))
-            for index in (_by_account, _by_status):
-                await connection.execute(CreateIndex(index, if_not_exists=True))
+        # Connections live as long as one call: nothing is left open when a loop ends without aclose().
+        self._opened = await open_sqlite(self._path, _metadata, poolclass=NullPool)
+
+    @property
+    def _engine(self) -> AsyncEngine:
+        assert self._opened is not None, "open() comes first"
+        return self._opened
 
     async def add(self, account: str, request: str) -> Claim:
         """Store a new queued job, leased to this process."""
@@ -198,7 +198,8 @@ class JobTable:
         return content
 
     async def aclose(self) -> None:
-        await self._engine.dispose()
+        if self._opened is not None:
+            await self._opened.dispose()
 
     def _mine(self, job_ids: Sequence[str]) -> sa.Update:
         return sa.update(_jobs).where(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth
 from sybilion_mcp.contract.months import month_index, month_of
+from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import BAND_80, BAND_90
 from sybilion_mcp.explain.wording import MINUS, csv, observed, plain, spoken, step_for
 
@@ -45,7 +46,7 @@ class Outlook:
 def look_ahead(forecast: Forecast, history: Mapping[str, float], mae: float | None, today: date) -> Outlook:
     """`history` is month → value, `mae` the error of past forecasts; both decide how finely numbers are written."""
     current = month_of(month_index(today))
-    rows = tuple(_row(month, current) for month in forecast.months)
+    rows = tuple(_row(month, current) for month in forecast.months[:MAX_HORIZON])
     before = [month for month in history if month < rows[0].month]
     last_month = max(before, default=None)
     widths = [row.upper_80 - row.lower_80 for row in rows if row.lower_80 is not None and row.upper_80 is not None]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sybilion_mcp.contract.artifacts import Window
 from sybilion_mcp.contract.months import index_of
+from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import Held, Skill
 from sybilion_mcp.explain.drivers import LISTED, Drivers
 from sybilion_mcp.explain.facts import Caveat, JobFacts
@@ -176,7 +177,7 @@ def _about_data(evidence: Evidence) -> Iterator[str]:
         if age > _STALE_MONTHS:
             yield f"The data ended in {outlook.last_month}, {age} months ago."
     asked = evidence.facts.request.get("soft_horizon")
-    if isinstance(asked, int) and months < asked:
+    if isinstance(asked, int) and months < asked <= MAX_HORIZON:
         yield f"{asked} months were asked for, {months} delivered: the service stepped down to a shorter horizon."
 
 

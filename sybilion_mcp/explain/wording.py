@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 MINUS = "−"
+_MOST_ROWS = 200  # no table within the limits is longer
 _HUGE, _TINY = 1e15, 1e-10  # beyond these, digits written out say less than an exponent
 
 
@@ -80,9 +81,17 @@ def csv(header: str, rows: Sequence[Sequence[str]]) -> str:
 
 
 def fitted(render: Callable[[int], str], most: int, limit: int) -> str:
-    """The longest text within `limit` bytes; `render` takes how many rows it may list, at most `most`."""
-    rows, text = most, render(most)
-    while len(text.encode()) > limit and rows > 0:
-        rows -= 1
-        text = render(rows)
-    return text.encode()[:limit].decode(errors="ignore")
+    """The longest text within `limit` bytes; `render` takes how many rows it may list, at most `most`.
+
+    Where even no row is too much, the middle gives way: the last line, which says what to do next, always stays.
+    """
+    fits, fails = 0, min(most, _MOST_ROWS) + 1
+    while fails - fits > 1:
+        rows = (fits + fails) // 2
+        fits, fails = (rows, fails) if len(render(rows).encode()) <= limit else (fits, rows)
+    text = render(fits)
+    if len(text.encode()) <= limit:
+        return text
+    body, _, last = text.rpartition("\n")
+    room = max(limit - len(last.encode()) - 1, 0)
+    return f"{body.encode()[:room].decode(errors='ignore')}\n{last}"

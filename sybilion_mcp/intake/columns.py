@@ -7,7 +7,7 @@ from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.dates import column_dates, could_be_number, looks_like_date
 from sybilion_mcp.intake.findings import quoted
 from sybilion_mcp.intake.numbers import column_decimal, decimal_of, is_missing, is_number, read_number
-from sybilion_mcp.intake.readers import Table, is_blank, listed_names, read_table
+from sybilion_mcp.intake.readers import Table, is_blank, listed_names, positions, read_table
 from sybilion_mcp.intake.series import Point
 
 _INSTEAD = "Write it in one way in the file, or pass the numbers as `series`."
@@ -58,10 +58,8 @@ def _columns(table: Table, date_column: str | None, value_column: str | None) ->
 
 
 def _named(names: Sequence[str], asked: str) -> int:
-    """The position of a column by its exact name, else by its name in any case."""
-    exact = [at for at, name in enumerate(names) if name == asked]
-    alike = [at for at, name in enumerate(names) if name.strip().casefold() == asked.strip().casefold()]
-    found = exact or alike
+    """The position of a column by its exact name, else by its name in any case or as refusals show it."""
+    found = positions(names, asked)
     if not found:
         raise Refusal(
             "column_not_found",

@@ -27,6 +27,7 @@ CODES: Mapping[str, str] = {
 }
 
 _SHOWN = 6  # months named in a sentence before the rest is counted
+_MARKUP = frozenset('"[]<>`#|')
 _KEPT = 120  # months kept with a problem: a forged year can make a gap of ten thousand
 
 
@@ -134,7 +135,7 @@ def partial_months(cells: Mapping[int, Cell], edges: Sequence[int]) -> Problem |
     part = sorted(month for month, cell in cells.items() if 0 < cell.counted < cell.given)
     said = []
     if edges:
-        said.append(f"the dates do not cover all of {_named(edges)}")
+        said.append(f"the dates do not cover all of {_named(edges)}, which misleads a sum: leave such a month out")
     if part:
         gone = sum(cells[month].given - cells[month].counted for month in part)
         said.append(f"values without a number were left out of {_named(part)} ({gone} in all)")
@@ -158,8 +159,12 @@ def _place_of(months: Sequence[int]) -> str:
 
 
 def quoted(text: str, longest: int = 40) -> str:
-    """Somebody else's text in quotes: printable, on one line, and short."""
-    line = "".join(letter for letter in text[: 4 * longest] if letter.isprintable() and letter != '"')
+    """Somebody else's text in quotes: printable, on one line, short, and without markup or links.
+
+    Unlike `outside.quoted` it keeps underscores: names of columns are to be repeated as they are.
+    """
+    line = "".join(letter for letter in text[: 4 * longest] if letter.isprintable() and letter not in _MARKUP)
+    line = line.replace("://", " ")
     return f'"{line}"' if len(line) <= longest else f'"{line[:longest]}…"'
 
 

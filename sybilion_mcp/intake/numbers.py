@@ -20,9 +20,10 @@ _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": 
 _CURRENCY = r"(?:[€$£¥₹₽₩]|US\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD|NZD|BRL|ZAR)"
 _LONGEST = 64  # characters; a longer text is no number
 _NUMBER = re.compile(
-    rf"(?P<open>\()?(?P<sign>[+-])?\s*{_CURRENCY}?\s*(?P<sign2>[+-])?"
+    # White space is taken whole (*+): with no two ways to share it, a text that is no number fails in linear time.
+    rf"(?P<open>\()?(?P<sign>[+-])?\s*+{_CURRENCY}?\s*+(?P<sign2>[+-])?"
     rf"(?P<body>[0-9.,' ]*[0-9][.,]?)(?P<power>[eE][+-]?[0-9]{{1,3}})?"
-    rf"\s*(?:%|{_CURRENCY})?\s*(?P<after>-)?(?P<close>\))?"
+    rf"\s*+(?:%|{_CURRENCY})?\s*+(?P<after>-)?(?P<close>\))?"
 )
 _GROUPED = {  # 1 234 567 and the Indian 12 34 567, by the character between the groups
     mark: re.compile(rf"[0-9]{{1,3}}(?:{re.escape(mark)}[0-9]{{2,3}})*{re.escape(mark)}[0-9]{{3}}") for mark in ".,' "

@@ -1,7 +1,10 @@
 """The bytes of a CSV, Excel or Parquet file → a table of cells, within limits that keep time and memory small."""
 
+import contextlib
 import csv
 import io
+import lzma
+import struct
 import warnings
 import zipfile
 import zlib
@@ -15,14 +18,15 @@ from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.dates import looks_like_date
 from sybilion_mcp.intake.findings import quoted
 from sybilion_mcp.intake.numbers import is_missing, is_number
+from sybilion_mcp.intake.workbooks import check_unpacked, open_workbook
 
 if TYPE_CHECKING:
     from openpyxl.workbook.workbook import _WorksheetLike
     from pyarrow import ChunkedArray, DataType
+    from pyarrow.parquet import FileMetaData
 
 MAX_ROWS = 200_000
 _MAX_COLUMNS = 200
-_MAX_UNPACKED = 200_000_000  # bytes
 _MAX_SCANNED = 1_048_576  # rows of an Excel sheet; a forged row number could claim more
 _SAMPLE = 1000  # rows by which columns are told apart
 _PREAMBLE = 20  # lines above a table, such as its title and source
@@ -31,6 +35,7 @@ _LONGEST_TEXT = 200  # characters of a cell
 _BROKEN_WORKBOOK = (
     *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, RuntimeError, NotImplementedError),
     *(KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, OSError),
+    *(lzma.LZMAError, struct.error),
 )  # what openpyxl and the standard library raise for broken parts of a workbook
 
 Pair = tuple[object, object]
@@ -117,12 +122,14 @@ def _of_rows(rows: Iterable[Sequence[object]], delimiter: str = "") -> Table:
     if body and _is_header(body[0]):
         head = body.pop(0)
         names = [str(cell).strip() if not is_blank(cell) else "" for cell in head] + names[len(head) :]
-        if delimiter and any(_is_torn(row, len(head)) for row in body):
-            raise _unreadable("A row has more cells than the header; a decimal comma in it looks like a new cell.")
+        if delimiter and any(_is_torn(row, len(head), row) for row in body[:_SAMPLE]):
+            raise _torn()
     if len(body) > MAX_ROWS:
         raise _too_many_rows()
 
     def pairs(first: int, second: int) -> list[Pair]:
+        if delimiter and any(_is_torn(row, len(names), row[first : first + 1]) for row in body[_SAMPLE:]):
+            raise _torn()
         return [(_cell(row, first), _cell(row, second)) for row in body]
 
     sample = [[_cell(row, at) for at in range(len(names))] for row in body[:_SAMPLE]]
@@ -142,9 +149,9 @@ def _cell(row: Sequence[object], at: int) -> object:
     return row[at] if at < len(row) else None
 
 
-def _is_torn(row: Sequence[object], width: int) -> bool:
-    """Whether a row of data has cells that belong to no column."""
-    return len(row) > width and not all(map(is_blank, row[width:])) and any(map(looks_like_date, row))
+def _is_torn(row: Sequence[object], width: int, dates: Sequence[object]) -> bool:
+    """Whether a row of data, one with a date among `dates`, has cells that belong to no column."""
+    return len(row) > width and not all(map(is_blank, row[width:])) and any(map(looks_like_date, dates))
 
 
 def _is_header(row: Sequence[object]) -> bool:
@@ -157,19 +164,11 @@ def _is_header(row: Sequence[object]) -> bool:
 
 def _of_workbook(data: bytes, sheet: str | None) -> Table:
     try:
-        import openpyxl
+        with contextlib.closing(open_workbook(data)) as book, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles and validations, which are not read
+            return _of_sheet({one.title: one for one in book.worksheets}, sheet)
     except ImportError as failure:
         raise _extra_missing("Excel") from failure
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_unpacked(sum(member.file_size for member in archive.infolist()))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles and validations, which are not read
-            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-            try:
-                return _of_sheet({one.title: one for one in book.worksheets}, sheet)
-            finally:
-                book.close()
     except _BROKEN_WORKBOOK as failure:
         raise _unreadable("It is no Excel workbook that can be read; save it as .xlsx without a password.") from failure
 
@@ -178,14 +177,23 @@ def _of_sheet(sheets: "Mapping[str, _WorksheetLike]", asked: str | None) -> Tabl
     for one in sheets.values():
         one.reset_dimensions()  # what a sheet says about its size can be wrong
     if asked is not None:
-        wanted = [name for name in sheets if name.strip().casefold() == asked.strip().casefold()]
-        if asked not in sheets and len(wanted) != 1:
+        wanted = positions(list(sheets), asked)
+        if len(wanted) != 1:
             raise _sheet_refusal("sheet_not_found", f"There is no sheet {quoted(asked)}", sheets)
-        return _of_rows(sheets[asked if asked in sheets else wanted[0]].iter_rows(values_only=True))
-    used = [one for one in sheets.values() if next(_filled(islice(one.iter_rows(values_only=True), _SAMPLE)), None)]
+        return _of_rows(_sheet_rows(list(sheets.values())[wanted[0]]))
+    used = [one for one in sheets.values() if next(_filled(islice(_sheet_rows(one), _SAMPLE)), None)]
     if len(used) > 1:
         raise _sheet_refusal("sheet_ambiguous", f"{len(used)} sheets hold data", sheets)
-    return _of_rows(used[0].iter_rows(values_only=True) if used else ())
+    return _of_rows(_sheet_rows(used[0]) if used else ())
+
+
+def _sheet_rows(sheet: "_WorksheetLike") -> Iterator[Sequence[object]]:
+    """Rows without what is empty at their ends: however far to the right a cell claims to be, it costs nothing."""
+    for row in sheet.iter_rows(values_only=True, max_col=_MAX_COLUMNS):
+        width = 0 if row.count(None) == len(row) else len(row)
+        while width and row[width - 1] is None:
+            width -= 1
+        yield row[:width]
 
 
 def _sheet_refusal(code: str, message: str, sheets: Iterable[str]) -> Refusal:
@@ -193,16 +201,21 @@ def _sheet_refusal(code: str, message: str, sheets: Iterable[str]) -> Refusal:
 
 
 def _of_parquet(data: bytes) -> Table:
+    """All columns of the first rows, and of the rest only the two that are asked for.
+
+    What a file says about its unpacked size can be forged, in both of the places that are looked at: the limit
+    keeps large files out, it is no protection against files that are made to break it.
+    """
     try:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ImportError as failure:
         raise _extra_missing("Parquet") from failure
-    try:
+    with _reading_parquet():
         about = parquet.read_metadata(arrow.BufferReader(data))
         if about.num_rows > MAX_ROWS:
             raise _too_many_rows()
-        _check_unpacked(sum(about.row_group(at).total_byte_size for at in range(about.num_row_groups)))
+        check_unpacked(_unpacked_size(about))
         schema = about.schema.to_arrow_schema()
         usable = [one.name for one in schema if _is_plain(one.type)][:_MAX_COLUMNS]
         texts = [one.name for one in schema if arrow.types.is_string(one.type) or arrow.types.is_large_string(one.type)]
@@ -210,14 +223,30 @@ def _of_parquet(data: bytes) -> Table:
         file = parquet.ParquetFile(arrow.BufferReader(data), read_dictionary=texts)
 
         def pairs(first: int, second: int) -> list[Pair]:
-            both = file.read(columns=[usable[first], usable[second]], use_threads=False)
-            return list(zip(_parquet_cells(both[usable[first]]), _parquet_cells(both[usable[second]]), strict=True))
+            with _reading_parquet():  # a broken page shows only when it is read
+                both = file.read(columns=[usable[first], usable[second]], use_threads=False)
+                return list(zip(_parquet_cells(both[usable[first]]), _parquet_cells(both[usable[second]]), strict=True))
 
         head = next(file.iter_batches(batch_size=_SAMPLE, columns=usable, use_threads=False), None)
         columns = [_parquet_cells(arrow.chunked_array([head[name]])) for name in usable] if head else []
         return Table(usable, list(zip(*columns, strict=True)), pairs)
-    except (arrow.ArrowException, OSError, KeyError, ValueError, OverflowError) as failure:
+
+
+@contextlib.contextmanager
+def _reading_parquet() -> Iterator[None]:
+    import pyarrow as arrow
+
+    try:
+        yield
+    except (arrow.ArrowException, OSError, KeyError, ValueError, OverflowError, struct.error) as failure:
         raise _unreadable("It is no Parquet file that can be read.") from failure
+
+
+def _unpacked_size(about: "FileMetaData") -> int:
+    """Bytes as the groups of rows say it or as their columns do, whichever is more."""
+    groups = [about.row_group(at) for at in range(about.num_row_groups)]
+    columns = [sum(one.column(at).total_uncompressed_size for at in range(one.num_columns)) for one in groups]
+    return int(max(sum(one.total_byte_size for one in groups), sum(columns)))
 
 
 def _is_plain(kind: "DataType") -> bool:
@@ -243,6 +272,13 @@ def _parquet_cells(column: "ChunkedArray") -> list[object]:
     return cells
 
 
+def positions(names: Sequence[str], asked: str) -> list[int]:
+    """Where a name stands: exactly so, else in any case, else as refusals show it."""
+    ways: tuple[Callable[[str], str], ...] = (str, lambda name: name.strip().casefold(), lambda name: quoted(name, 60))
+    found = ([at for at, name in enumerate(names) if way(name) == way(asked)] for way in ways)
+    return next(filter(None, found), [])
+
+
 def listed_names(names: Iterable[str]) -> str:
     """Names from a file, quoted and shortened; at most twelve."""
     given = list(names)
@@ -250,13 +286,8 @@ def listed_names(names: Iterable[str]) -> str:
     return ", ".join(quoted(name, 60) for name in given[:12]) + more
 
 
-def _check_unpacked(size: int) -> None:
-    if size > _MAX_UNPACKED:
-        raise Refusal(
-            "file_too_large",
-            f"Unpacked, the file has {size / 1e6:.0f} MB; at most {_MAX_UNPACKED / 1e6:.0f} MB are read.",
-            "Keep only the date column and the value column, or pass the numbers as `series`.",
-        )
+def _torn() -> Refusal:
+    return _unreadable("A row has more cells than the header; a decimal comma in it looks like a new cell.")
 
 
 def _too_many_rows() -> Refusal:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import PIPELINE_VERSION
+from sybilion_mcp.next_step import LONGEST
+from sybilion_mcp.outside import visible_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def problem_data(problem: Problem) -> dict[str, object]:
     }
     if problem.months:
         data["months"] = list(problem.months[:12])
-    if problem.fix:
+    if problem.fix and len(visible_json(problem.fix.value)) <= 2 * LONGEST:
         data["fix"] = {"argument": argument_of(problem.fix.field), "value": problem.fix.value}
     if problem.severity == "warning":
         data["severity"] = "warning"

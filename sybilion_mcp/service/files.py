@@ -19,7 +19,10 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", 0)
 _BY_FOLDER = os.open in os.supports_dir_fd
 
-_INSTEAD = "Start the server with --allow-dir FOLDER (or SYBILION_MCP_ALLOW_DIRS), or pass the numbers as `series`."
+_INSTEAD = (
+    "Ask the user to start the server with --allow-dir FOLDER (or SYBILION_MCP_ALLOW_DIRS), "
+    "or pass the numbers as `series`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class AllowedFolders:
 
         Raises Refusal `file_outside_allowed_folders`, `file_not_found`, `file_exists`, `file_unreadable`.
         """
+        if not file.isprintable():
+            message = f"{_shown(file)} holds characters that cannot be seen, such as a line end."
+            raise Refusal("file_unreadable", message, "Give a path of visible characters.")
         name = Path(file).name
         if name in ("", ".."):
             raise Refusal("file_unreadable", f"{_shown(file)} names no file.", "Give a file name to write to.")
@@ -201,7 +207,7 @@ def _exists(name: str) -> Refusal:
 def _outside(file: str, folders: tuple[Path, ...]) -> Refusal:
     if not folders:
         return Refusal("file_outside_allowed_folders", "No folder is allowed, so no file can be used.", _INSTEAD)
-    names = ", ".join(str(folder) for folder in folders[:3])
+    names = ", ".join(_shown(str(folder)) for folder in folders[:3])
     more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
     return Refusal(
         "file_outside_allowed_folders",
@@ -211,6 +217,6 @@ def _outside(file: str, folders: tuple[Path, ...]) -> Refusal:
 
 
 def _shown(file: str) -> str:
-    """A path as a caller wrote it, in quotes, without what could break a line."""
-    text = "".join(letter for letter in file if letter.isprintable())
+    """A path as a caller wrote it, in quotes, without what could break a line or end the quotes."""
+    text = "".join(letter for letter in file if letter.isprintable() and letter != '"')
     return f'"{text}"' if len(text) <= 80 else f'"…{text[-79:]}"'

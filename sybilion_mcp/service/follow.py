@@ -8,11 +8,18 @@ from datetime import UTC, datetime
 import anyio
 
 from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError
-from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.contract.jobs import Job, is_job_id
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.spend import Expectation, expectation
+from sybilion_mcp.store.records import StoredJob
 
 MAX_WAIT_SECONDS = 45
+KEEPING_SECONDS = 15
+"""For the results of a job that has just finished; what does not come in time is fetched at the next look."""
+MAX_ARTIFACTS = 20
+"""Kept of one job; the API knows six."""
 _PACE = {"local": (0.1, 1.0)}
 HOSTED_PACE = (2.0, 10.0)
 
@@ -22,12 +29,13 @@ Progress = Callable[[Job, float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`elapsed_s`: seconds from submission to settlement, or to now."""
+    """`elapsed_s`: seconds from submission to settlement, or to now; `artifacts` are names."""
 
     job: Job
     backend: str
     elapsed_s: float | None
     artifacts: tuple[str, ...]
+    expected: Expectation
 
 
 async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progress) -> Followed:
@@ -36,27 +44,37 @@ async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progres
     Raises `BackendError` when the first look fails; a later one that fails ends the waiting with what is known.
     """
     deadline = anyio.current_time() + wait_seconds
-    stored = await desk.store.job(job_id)
-    if stored is not None and stored.job.finished:
-        await keep(desk, stored.job, stored.backend)
-        return await _followed(desk, stored.job, stored.backend)
-    backend = desk.backend(stored.backend if stored else None)
-    job = await look(desk, backend, job_id)
-    pause, longest = _PACE.get(backend.name, HOSTED_PACE)
+    known = await current(desk, job_id)
+    job = known.job
+    pause, longest = _PACE.get(known.backend, HOSTED_PACE)
     with suppress(BackendError), anyio.CancelScope(deadline=deadline):
         while not job.finished:
             await progress(job, elapsed_seconds(job) or 0.0)
             await anyio.sleep(pause)
             pause = min(pause * 1.5, longest)
-            job = await look(desk, backend, job_id)
-    return await _followed(desk, job, backend.name)
+            job = await look(desk, desk.backend(known.backend), job_id)
+    with anyio.CancelScope(deadline=max(deadline, anyio.current_time() + KEEPING_SECONDS)):
+        await keep(desk, job, known.backend)
+    return await _followed(desk, job, known.backend)
+
+
+async def current(desk: Desk, job_id: str) -> StoredJob:
+    """The job as it is known when it is finished, else as its backend describes it now.
+
+    Raises `Refusal` for what cannot be an id, `BackendError` when the backend does not answer.
+    """
+    if not is_job_id(job_id):
+        raise Refusal("job_not_found")
+    stored = await desk.store.job(job_id)
+    if stored is not None and stored.job.finished:
+        return stored
+    backend = desk.backend(stored.backend if stored else None)
+    return StoredJob(await look(desk, backend, job_id), backend.name)
 
 
 async def look(desk: Desk, backend: Backend, job_id: str) -> Job:
-    """The job as the backend describes it now; remembered, and its results kept as soon as there are any."""
     job = await backend.job(job_id)
     await desk.store.put_job(job, backend.name)
-    await keep(desk, job, backend.name)
     return job
 
 
@@ -68,7 +86,7 @@ async def keep(desk: Desk, job: Job, backend: str) -> None:
     if not job.finished or not job.artifacts:
         return
     kept = set(await desk.store.artifact_names(job.job_id))
-    for name in (one.name for one in job.artifacts if one.name not in kept):
+    for name in [one.name for one in job.artifacts[:MAX_ARTIFACTS] if one.name not in kept]:
         try:
             content = await desk.backend(backend).artifact(job.job_id, name)
         except (BackendError, Refusal) as error:
@@ -90,5 +108,8 @@ def elapsed_seconds(job: Job) -> float | None:
 
 
 async def _followed(desk: Desk, job: Job, backend: str) -> Followed:
-    names = set(await desk.store.artifact_names(job.job_id)) | {one.name for one in job.artifacts}
-    return Followed(job, backend, elapsed_seconds(job), tuple(sorted(names)))
+    names = set(await desk.store.artifact_names(job.job_id)) | {one.name for one in job.artifacts[:MAX_ARTIFACTS]}
+    submission = await desk.store.submission_of(job.job_id)
+    limit = options_of(submission.request).get("driver_limit") if submission else None
+    expected = expectation(backend, limit if isinstance(limit, int) else None)
+    return Followed(job, backend, elapsed_seconds(job), tuple(sorted(names)), expected)

@@ -1,8 +1,10 @@
 """Raw artifacts in pages that never split a record."""
 
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from sybilion_mcp.outside import visible_json
 
 PAGE_BYTES = 2600
 """Of records in one answer: they stand in its text and in its data."""
@@ -39,11 +41,7 @@ def page(payload: object, offset: int, limit: int | None) -> Page:
 
 def line(record: Record) -> str:
     path, value = record
-    return f"{path} = {compact(value)}"
-
-
-def compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"{path} = {visible_json(value, compact=True)}"
 
 
 def _records(path: str, value: object) -> Iterator[Record]:
@@ -53,12 +51,19 @@ def _records(path: str, value: object) -> Iterator[Record]:
         yield path, value
     elif isinstance(value, dict):
         for name, one in value.items():
-            yield from _records(f"{path}.{name}" if path else str(name), one)
+            yield from _records(_below(path, str(name)), one)
     elif isinstance(value, list):
         for position, one in enumerate(value):
             yield from _records(f"{path}[{position}]", one)
     else:  # a single text longer than a page, or a path that is
         yield path[:_LONGEST], f"{str(value)[:_LONGEST]}…"
+
+
+def _below(path: str, name: str) -> str:
+    """The path of a part; a name that is no plain word is written as JSON, so that it cannot be taken for more."""
+    if not re.fullmatch(r"[\w-]+", name):
+        return f"{path}[{visible_json(name)}]"
+    return f"{path}.{name}" if path else name
 
 
 def _size(record: Record) -> int:

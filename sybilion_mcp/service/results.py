@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
+import anyio
 from pydantic import ValidationError
 
 from sybilion_mcp.backends.base import AnswerError
@@ -14,10 +15,21 @@ from sybilion_mcp.explain.facts import JobFacts, Report
 from sybilion_mcp.explain.report import build_report
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service import pages
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import look
+from sybilion_mcp.service.files import write_new
+from sybilion_mcp.service.follow import current
+from sybilion_mcp.service.pages import Page
 from sybilion_mcp.store.records import Submission
+
+FILES = {
+    "forecast": "forecast.json",
+    "drivers": "external_signals.json",
+    "backtest": "backtest_trajectories.json",
+    "input": "input.json",
+}
+"""Short names of artifacts, and the file behind each."""
 
 REPORTED = (
     "forecast.json",
@@ -34,7 +46,9 @@ async def report(desk: Desk, job_id: str) -> Report:
     read = {name: await _json(desk, job, backend, name) for name in REPORTED}
     artifacts = {name: content for name, content in read.items() if content is not None}
     if "forecast.json" not in artifacts:
-        raise _not_found(job_id)
+        hint = 'get_status lists what the job has; read that with view="raw".'
+        message = "The job has no forecast.json, so there is no report."
+        raise Refusal("artifact_not_found", message, hint, next=NextStep("get_status", {"job_id": job_id}))
     facts = _facts(job, backend, await desk.store.submission_of(job_id), artifacts.get("input.json"))
     try:
         return build_report(artifacts, facts, desk.today())
@@ -51,14 +65,32 @@ async def artifact(desk: Desk, job_id: str, name: str) -> bytes:
     return content
 
 
+async def page(content: bytes, offset: int, limit: int | None) -> Page:
+    """A page of an artifact's records. Raises `Refusal` when it is no JSON."""
+    try:
+        return await anyio.to_thread.run_sync(lambda: pages.page(json.loads(content), offset, limit))
+    except (ValueError, RecursionError) as error:
+        hint = "Write it to a file with save_to and look at it there."
+        raise Refusal("unreadable_artifact", "The artifact is no JSON.", hint) from error
+
+
+async def save(desk: Desk, save_to: str, content: bytes) -> Path:
+    """Write to a new file inside an allowed folder; the path that was written. Raises `Refusal`, never overwrites."""
+    if desk.settings.read_only:
+        raise Refusal("read_only", "The server runs in read-only mode.", "Read the artifact without save_to.")
+
+    def write() -> Path:
+        path = desk.folders.writable(save_to)
+        write_new(path, content)
+        return path
+
+    return await anyio.to_thread.run_sync(write)
+
+
 async def finished_job(desk: Desk, job_id: str) -> tuple[Job, str]:
     """The job and its backend. Raises `Refusal` while it is unfinished, and when it ended without results."""
-    stored = await desk.store.job(job_id)
-    if stored is not None and stored.job.finished:
-        job, backend = stored.job, stored.backend
-    else:
-        source = desk.backend(stored.backend if stored else None)
-        job, backend = await look(desk, source, job_id), source.name
+    known = await current(desk, job_id)
+    job, backend = known.job, known.backend
     if not job.finished:
         raise Refusal("not_ready", next=_wait(job_id), retry_after_s=20)
     if job.status != "completed":

@@ -58,15 +58,21 @@ def euros(expected: Expectation) -> str:
 
 
 async def _keep_to_cap(desk: Desk, high: int) -> None:
+    """A first look. The store looks again while it writes the submission down, when nobody else can."""
     cap = desk.settings.spend_cap_eur_cents
     if cap is None:
         return
     spent = await desk.store.spent_since(datetime.now(UTC).date().isoformat())
     if spent + high > cap:
-        raise Refusal(
-            "spend_refused",
-            f"Today's submits stand at {spent / 100:.2f} EUR; this one may pass the cap of {cap / 100:.2f} EUR.",
-            "Wait until tomorrow (UTC), ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS, or use "
-            'backend="local", which is free.',
-            changes=_ON_LOCAL,
-        )
+        raise over_cap(desk, spent)
+
+
+def over_cap(desk: Desk, spent: int) -> Refusal:
+    cap = desk.settings.spend_cap_eur_cents or 0
+    return Refusal(
+        "spend_refused",
+        f"Today's submits stand at {spent / 100:.2f} EUR; this one may pass the cap of {cap / 100:.2f} EUR.",
+        "Wait until tomorrow (UTC), ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS, or use "
+        'backend="local", which is free.',
+        changes=_ON_LOCAL,
+    )

@@ -3,27 +3,22 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
-import anyio
-
-from sybilion_mcp.backends.base import Backend, BackendError
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import encode
 from sybilion_mcp.contract.rules import check_request
-from sybilion_mcp.hints import Refusal, outcome_unknown
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.series import points_of, to_monthly
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.spend import Expectation, expectation, pass_gate
+from sybilion_mcp.service.ledger import being_sent, send, standing
+from sybilion_mcp.service.spend import Expectation, expectation, over_cap, pass_gate
 from sybilion_mcp.service.validate import remember
-from sybilion_mcp.store.records import StoredSeries, Submission, new_id, now
-
-LOST_AFTER = timedelta(minutes=2)
-"""A submit whose answer never came and whose job shows in no list after this time made no job."""
+from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +50,24 @@ class Submitted:
 async def submit(desk: Desk, order: Order) -> Submitted:
     """Make a job for the order, or find the one that answers it already.
 
-    Raises `Refusal` before anything is sent, `BackendError` when the backend does not accept it.
+    Raises `Refusal` when nothing may be sent or the job is unknown, `BackendError` when the backend makes none.
     """
     question = await _question(desk, order)
     backend = desk.backend(question.backend)
-    standing, found = await _standing(desk, backend, question)
-    if standing is not None and (found or not order.resubmit):  # what resubmit asked for may be what was found
-        return await _reused(desk, standing)
+    found = await standing(desk, backend, question.request_hash, resubmit=order.resubmit)
+    if found.answer is not None:
+        return await _reused(desk, found.answer)
     expected = expectation(question.backend, order.options.driver_limit)
     await pass_gate(desk, expected, order.max_cost_eur_cents)
-    if not await desk.store.begin_submission(question, replacing=standing):
-        raise _being_sent()
-    job_id = await _send(desk, backend, question, replaced=standing)
+    replaces = found.replaced.submission_id if found.replaced else None
+    question = replace(question, replaces=replaces, created_at=now())
+    try:
+        begun = await desk.store.begin_submission(question, cap_eur_cents=desk.settings.spend_cap_eur_cents)
+    except OverCap as over:
+        raise over_cap(desk, over.spent) from over
+    if not begun:
+        raise being_sent()
+    job_id = await send(desk, backend, question)
     return Submitted(job_id, False, question.backend, question.series_id, None, question.created_at, expected)
 
 
@@ -81,17 +82,20 @@ async def _question(desk: Desk, order: Order) -> Submission:
     if errors:
         raise _invalid(errors)
     backend = order.backend or desk.settings.default_backend
+    account = "" if backend == "local" else _account(desk)
     expected = expectation(backend, options.driver_limit)
     return Submission(
         submission_id=new_id(),
-        request_hash=_hash(body, backend, desk),
+        request_hash=_hash(body, backend, account),
         state="sending",
         backend=backend,
+        account=account,
         series_id=known.series_id,
         request=body,
         aux_series_ids=list(order.aux_series_ids),
         driver_names={f"aux_{i}": one.title or one.series_id for i, one in enumerate(aux)},
         job_id=None,
+        replaces=None,
         expected_eur_cents=expected.eur_cents[1],
         created_at=now(),
     )
@@ -118,6 +122,12 @@ def _with_defaults(options: Options, known: StoredSeries) -> Options:
 
 
 async def _series(desk: Desk, order: Order) -> StoredSeries:
+    if order.series_id is not None and order.series is not None:
+        raise Refusal(
+            "invalid_argument",
+            "Give series_id or series, not both.",
+            "series_id names numbers that validate_series has seen; series is an object of date to number.",
+        )
     if order.series_id is not None:
         return await _known_series(desk, order.series_id)
     if order.series is None:
@@ -165,80 +175,19 @@ def _invalid(errors: list[Problem]) -> Refusal:
     )
 
 
-def _hash(body: Mapping[str, object], backend: str, desk: Desk) -> str:
-    """What makes two questions the same: everything that is asked, whom, and on whose account."""
+def _account(desk: Desk) -> str:
+    """Whose question it is: the service's address and the token, hashed. A new token is a new account to us."""
+    address = urlsplit(desk.settings.api_base_url)
+    base_url = address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
     token = desk.settings.api_token
-    hosted = (desk.settings.api_base_url, token.get_secret_value().strip() if token else "")
-    account = "\0".join(hosted) if backend != "local" else ""
-    digest = hashlib.sha256(backend.encode())
-    for part in (account.encode(), encode(dict(sorted(body.items())))):
-        digest.update(b"\0" + hashlib.sha256(part).digest())
+    return hashlib.sha256(f"{base_url}\0{token.get_secret_value().strip() if token else ''}".encode()).hexdigest()
+
+
+def _hash(body: Mapping[str, object], backend: str, account: str) -> str:
+    """What makes two questions the same: everything that is asked, whom, and on whose account."""
+    digest = hashlib.sha256(f"{backend}\0{account}\0".encode())
+    digest.update(encode(dict(sorted(body.items()))))
     return digest.hexdigest()
-
-
-async def _send(desk: Desk, backend: Backend, question: Submission, replaced: Submission | None) -> str:
-    try:
-        accepted = await backend.submit(dict(question.request))
-    except BackendError as error:
-        if outcome_unknown(error):
-            await desk.store.lose_submission(question.submission_id)
-        else:
-            await desk.store.reject_submission(question.submission_id, restoring=replaced)
-        raise
-    except BaseException:  # cancelled or crashed on the way: the request may have arrived
-        with anyio.CancelScope(shield=True):
-            await desk.store.lose_submission(question.submission_id)
-        raise
-    with anyio.CancelScope(shield=True):
-        job = Job(job_id=accepted.job_id, status="queued", created_at=now())
-        await desk.store.accept_submission(question.submission_id, job, backend.name)
-    return accepted.job_id
-
-
-async def _standing(desk: Desk, backend: Backend, question: Submission) -> tuple[Submission | None, bool]:
-    """The submission that answers this question already, and whether its lost job was found only now.
-
-    Failed and canceled jobs do not stand in the way.
-    """
-    earlier = await desk.store.current_submission(question.request_hash)
-    if earlier is None:
-        return None, False
-    if earlier.job_id is None:
-        return await _reconciled(desk, backend, earlier), True
-    stored = await desk.store.job(earlier.job_id)
-    if stored is not None and stored.job.status in ("failed", "canceled"):
-        await desk.store.retire_submission(earlier.submission_id)
-        return None, False
-    return earlier, False
-
-
-async def _reconciled(desk: Desk, backend: Backend, lost: Submission) -> Submission | None:
-    """Look for the job of a submit whose answer never came. None when there is certainly none."""
-    sent = datetime.fromisoformat(lost.created_at)
-    recent = await backend.recent_jobs()
-    known = await desk.store.submitted_job_ids()
-    found = [job for job in recent if job.job_id not in known and _since(job, sent)]
-    if len(found) == 1:
-        await desk.store.accept_submission(lost.submission_id, found[0], backend.name)
-        return replace(lost, state="accepted", job_id=found[0].job_id)
-    if not found and datetime.now(UTC) - sent > LOST_AFTER:
-        await desk.store.reject_submission(lost.submission_id, restoring=None)
-        return None
-    raise _being_sent()
-
-
-def _since(job: Job, sent: datetime) -> bool:
-    """Whether a job can stem from a submit sent then; clocks may differ by half a minute."""
-    return job.created is None or job.created > sent - timedelta(seconds=30)
-
-
-def _being_sent() -> Refusal:
-    return Refusal(
-        "submission_unknown",
-        "This very question was sent before and its answer has not arrived; whether a job exists is being found out.",
-        "Do not set resubmit. Call again with the same arguments in half a minute.",
-        retry_after_s=30,
-    )
 
 
 async def _reused(desk: Desk, earlier: Submission) -> Submitted:

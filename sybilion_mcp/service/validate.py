@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import anyio
 
@@ -13,15 +12,12 @@ from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.rules import check_request
 from sybilion_mcp.contract.series_rules import MONTHS_NEEDED, allowed_horizons
 from sybilion_mcp.intake.profile import Profile, profile
-from sybilion_mcp.intake.series import Monthly, Point, points_of, to_monthly
-from sybilion_mcp.service.arguments import Options, fixes, to_body
+from sybilion_mcp.intake.series import Aggregate, Fill, Monthly, Point, points_of, to_monthly
+from sybilion_mcp.service.arguments import Options, argument_of, fixes, to_body
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.files import read_bytes
 from sybilion_mcp.service.triage import Triage, triage
 from sybilion_mcp.store.records import StoredSeries
-
-Aggregate = Literal["none", "mean", "sum", "last"]
-Fill = Literal["none", "linear", "previous", "zero"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """`series_id` is None while the numbers themselves have errors; `profile` then describes the repaired series."""
+    """`series_id` is None while the numbers themselves have errors; `profile` is of the months that were measured."""
 
     valid: bool
     series_id: str | None
@@ -61,7 +57,7 @@ async def validate(
     asked = _asked(monthly, options)
     problems = (*monthly.problems, *_option_problems(desk, monthly, asked))
     sound = bool(monthly.points) and not any(one.severity == "error" for one in monthly.problems)
-    series_id = await remember(desk, monthly.points, options) if sound else None
+    series_id = await remember(desk, monthly.points, _without_errors(options, problems)) if sound else None
     return Validation(
         valid=not any(one.severity == "error" for one in problems),
         series_id=series_id,
@@ -70,6 +66,12 @@ async def validate(
         allowed_horizons=allowed_horizons(monthly.points),
         triage=triage(monthly.points, _top_horizon(asked, problems)) if sound else None,
     )
+
+
+def _without_errors(options: Options, problems: Sequence[Problem]) -> Options:
+    """What is worth remembering with a series: the options that no rule refuses."""
+    refused = {argument_of(one.field).partition("[")[0] for one in problems if one.severity == "error"}
+    return replace(options, **dict.fromkeys(refused.intersection(Options.__slots__)))
 
 
 async def remember(desk: Desk, points: Mapping[str, float], options: Options) -> str:

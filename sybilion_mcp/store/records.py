@@ -22,19 +22,33 @@ class StoredSeries:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One question put to a backend. `state`: sending, accepted, unknown (its answer was lost) or rejected."""
+    """One question put to a backend.
+
+    `state`: sending; accepted; unknown, its answer was lost; adopted, a job was found that is very likely its own; or
+    rejected, no job was made. `account` is a hash. `replaces`: the submission that stands again if no job is made.
+    """
 
     submission_id: str
     request_hash: str
     state: str
     backend: str
+    account: str
     series_id: str
     request: Mapping[str, object]
     aux_series_ids: Sequence[str]
     driver_names: Mapping[str, str]
     job_id: str | None
+    replaces: str | None
     expected_eur_cents: int
     created_at: str
+
+
+class OverCap(Exception):
+    """A submission was not written down, because the day would pass its cap. `spent` EUR cents stand already."""
+
+    def __init__(self, spent: int) -> None:
+        super().__init__(f"{spent} EUR cents are spent or bound")
+        self.spent = spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +57,13 @@ class StoredJob:
     backend: str
 
 
+def timestamp(at: datetime) -> str:
+    """In UTC, so that the order of the texts is the order in time."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return timestamp(datetime.now(UTC))
 
 
 def new_id() -> str:

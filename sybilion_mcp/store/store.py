@@ -3,19 +3,24 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, and_, case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.store.records import StoredJob, StoredSeries, Submission, now
+from sybilion_mcp.store.records import OverCap, StoredJob, StoredSeries, Submission, now, timestamp
 from sybilion_mcp.store.sqlite import open_sqlite
 from sybilion_mcp.store.tables import artifacts, jobs, metadata, series, submissions
+
+_OPEN = and_(submissions.c.job_id.is_(None), submissions.c.state.in_(("sending", "unknown")))
+_RIVALRY = timedelta(hours=2)
+"""Lost submissions further apart than this cannot have made the same job, however wrong the clock was."""
 
 
 class Store:
@@ -55,30 +60,81 @@ class Store:
         async with self._begin() as connection:
             return list(await connection.scalars(query.order_by(series.c.created_at.desc()).limit(limit)))
 
-    async def begin_submission(self, new: Submission, *, replacing: Submission | None) -> bool:
-        """Write a question down before it is asked. False when the same question already stands."""
+    async def begin_submission(self, new: Submission, *, cap_eur_cents: int | None = None) -> bool:
+        """Write a question down before it is asked. False when the same question already stands.
+
+        Raises `OverCap` when its day (UTC) would cost more than the cap with it.
+        """
         values = {name: getattr(new, name) for name in Submission.__slots__}
         try:
-            async with self._begin() as connection:
-                if replacing is not None:
-                    await connection.execute(_set_submission(replacing.submission_id, current=False))
+            async with self._begin(writing=True) as connection:
+                if cap_eur_cents is not None and new.expected_eur_cents > 0:
+                    spent = int(await connection.scalar(_spent_since(new.created_at[:10])) or 0)
+                    if spent + new.expected_eur_cents > cap_eur_cents:
+                        raise OverCap(spent)
+                if new.replaces is not None:
+                    replaced = _set_submission(new.replaces, current=False).where(submissions.c.current)
+                    if (await connection.execute(replaced)).rowcount != 1:
+                        return False
                 await connection.execute(insert(submissions).values(**values, current=True))
         except IntegrityError:
             return False
         return True
 
-    async def accept_submission(self, submission_id: str, job: Job, backend: str) -> None:
-        """The backend made this job for the question."""
-        async with self._begin() as connection:
-            await connection.execute(_set_submission(submission_id, state="accepted", job_id=job.job_id))
-            await connection.execute(_put_job(job, backend))
+    async def accept_submission(self, submission_id: str, job: Job, backend: str) -> bool:
+        """The backend made this job for the question. False when it was made for another one."""
+        others = update(submissions).where(submissions.c.job_id == job.job_id, submissions.c.state == "adopted")
+        mistaken = others.where(submissions.c.submission_id != submission_id)
+        try:
+            async with self._begin() as connection:
+                await connection.execute(mistaken.values(state="unknown", job_id=None))
+                await connection.execute(_set_submission(submission_id, state="accepted", job_id=job.job_id))
+                await connection.execute(_add_job(job, backend))
+        except IntegrityError:
+            return False
+        return True
 
-    async def reject_submission(self, submission_id: str, *, restoring: Submission | None) -> None:
-        """The backend made no job: what it was to replace answers the question again, if there is any."""
+    async def adopt_job(self, lost: Submission, job: Job) -> bool:
+        """Take a job for the one that a lost submission made.
+
+        False when another submission has it, or when another lost one of the same account, made within two hours
+        of this one, may have made it too.
+        """
+        mine = submissions.c.submission_id == lost.submission_id
+        sent = datetime.fromisoformat(lost.created_at)
+        rivals = select(func.count()).where(
+            ~mine,
+            _OPEN,
+            submissions.c.backend == lost.backend,
+            submissions.c.account == lost.account,
+            submissions.c.created_at.between(timestamp(sent - _RIVALRY), timestamp(sent + _RIVALRY)),
+        )
+        adopted = update(submissions).where(mine, _OPEN).values(state="adopted", job_id=job.job_id)
+        try:
+            async with self._begin(writing=True) as connection:
+                if await connection.scalar(rivals) or (await connection.execute(adopted)).rowcount != 1:
+                    return False
+                await connection.execute(_add_job(job, lost.backend))
+        except IntegrityError:
+            return False
+        return True
+
+    async def release_job(self, submission_id: str) -> None:
+        """The job adopted for the question is another one's: its answer is lost again."""
+        released = _set_submission(submission_id, state="unknown", job_id=None)
         async with self._begin() as connection:
-            await connection.execute(_set_submission(submission_id, state="rejected", current=False))
-            if restoring is not None:
-                await connection.execute(_set_submission(restoring.submission_id, current=True))
+            await connection.execute(released.where(submissions.c.state == "adopted"))
+
+    async def reject_submission(self, submission_id: str) -> None:
+        """The backend made no job: what it was to replace answers the question again, if there is any."""
+        asked = select(submissions).where(submissions.c.submission_id == submission_id)
+        rejected = _set_submission(submission_id, state="rejected", current=False).where(_OPEN)
+        async with self._begin(writing=True) as connection:
+            row = (await connection.execute(asked)).one()
+            done = (await connection.execute(rejected)).rowcount == 1
+            if done and row.current and row.replaces is not None:
+                restored = _set_submission(row.replaces, current=True)
+                await connection.execute(restored.where(submissions.c.state != "rejected"))
 
     async def retire_submission(self, submission_id: str) -> None:
         """Its job came to nothing: what it cost still counts, but the question may be asked again."""
@@ -87,8 +143,9 @@ class Store:
 
     async def lose_submission(self, submission_id: str) -> None:
         """The answer never came: whether a job was made is unknown."""
+        lost = _set_submission(submission_id, state="unknown").where(submissions.c.state == "sending")
         async with self._begin() as connection:
-            await connection.execute(_set_submission(submission_id, state="unknown"))
+            await connection.execute(lost)
 
     async def current_submission(self, request_hash: str) -> Submission | None:
         query = select(submissions).where(submissions.c.request_hash == request_hash, submissions.c.current)
@@ -115,14 +172,8 @@ class Store:
 
     async def spent_since(self, since: str) -> int:
         """EUR cents: what settled jobs submitted since then cost, and what the others are expected to."""
-        cost = func.coalesce(func.json_extract(jobs.c.snapshot, "$.eur_cents_final"), submissions.c.expected_eur_cents)
-        joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
-        query = select(func.coalesce(func.sum(cost), 0)).select_from(joined)
         async with self._begin() as connection:
-            total = await connection.scalar(
-                query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
-            )
-        return int(total or 0)
+            return int(await connection.scalar(_spent_since(since)) or 0)
 
     async def put_job(self, job: Job, backend: str) -> None:
         async with self._begin() as connection:
@@ -155,9 +206,12 @@ class Store:
             return list(await connection.scalars(query))
 
     @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+    async def _begin(self, *, writing: bool = False) -> AsyncIterator[AsyncConnection]:
+        """`writing`: nobody else writes from the first look on, so that what was read still holds when it is used."""
         with anyio.CancelScope(shield=True):  # a transaction is short, and a connection cut off in the middle is lost
             async with (await self._opened()).begin() as connection:
+                if writing:
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
 
     async def _opened(self) -> AsyncEngine:
@@ -169,6 +223,21 @@ class Store:
 
 def _set_submission(submission_id: str, **values: object) -> Any:
     return update(submissions).where(submissions.c.submission_id == submission_id).values(**values)
+
+
+def _spent_since(since: str) -> Any:
+    final = func.json_extract(jobs.c.snapshot, "$.eur_cents_final")
+    cost = case((final >= 0, final), else_=submissions.c.expected_eur_cents)
+    joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
+    query = select(func.coalesce(func.sum(cost), 0)).select_from(joined)
+    return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+
+
+def _add_job(job: Job, backend: str) -> Any:
+    """Who looked at the job already knows more about it than who made or found it."""
+    snapshot = job.model_dump(mode="json")
+    row = upsert(jobs).values(job_id=job.job_id, backend=backend, snapshot=snapshot, first_seen_at=now())
+    return row.on_conflict_do_nothing()
 
 
 def _put_job(job: Job, backend: str) -> Any:

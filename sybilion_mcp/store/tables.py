@@ -19,13 +19,15 @@ submissions = Table(
     Column("submission_id", String, primary_key=True),
     Column("request_hash", String, nullable=False),
     Column("current", Boolean, nullable=False),  # the one that answers this question now
-    Column("state", String, nullable=False),  # sending, accepted, unknown, rejected
+    Column("state", String, nullable=False),  # sending, accepted, adopted, unknown, rejected
     Column("backend", String, nullable=False),
+    Column("account", String, nullable=False),  # whose question it is, as a hash
     Column("series_id", String, nullable=False),
     Column("request", JSON, nullable=False),
     Column("aux_series_ids", JSON, nullable=False),
     Column("driver_names", JSON, nullable=False),  # aux_0 → the title under which the caller knows it
     Column("job_id", String),
+    Column("replaces", String),  # the submission that answers again if this one makes no job
     Column("expected_eur_cents", Integer, nullable=False),
     Column("created_at", String, nullable=False),
 )
@@ -37,7 +39,13 @@ Index(
     sqlite_where=text("current"),
     postgresql_where=text("current"),
 )
-Index("submission_of_job", submissions.c.job_id)
+Index(
+    "one_submission_per_job",
+    submissions.c.job_id,
+    unique=True,
+    sqlite_where=text("job_id IS NOT NULL"),
+    postgresql_where=text("job_id IS NOT NULL"),
+)
 Index("submissions_of_series", submissions.c.series_id)
 
 jobs = Table(

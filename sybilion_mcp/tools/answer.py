@@ -50,24 +50,25 @@ def failed(failure: Failure) -> CallToolResult:
 def failure_text(failure: Failure) -> str:
     lines = [f"{failure.code}: {failure.message}"]
     lines += problem_lines([problem_data(one) for one in failure.problems])
-    lines.append(failure.hint + (f" Wait {failure.retry_after_s} s." if failure.retry_after_s else ""))
-    if failure.next:
-        lines.append(failure.next.line)
+    lines.append(failure.hint)
     if failure.trace_id:
         lines.append(f"trace {failure.trace_id}")
+    if failure.next:
+        lines.append(failure.next.line)
     return "\n".join(lines)
 
 
 def problem_lines(problems: Sequence[Mapping[str, object]]) -> list[str]:
-    """Numbered, one a line, each with its fix."""
-    return [f"{number}. {_problem_line(one)}" for number, one in enumerate(problems, 1)]
+    """Errors numbered, one a line, each with its fix; warnings after them as notes."""
+    errors = [_problem_line(one) for one in problems if one.get("severity") != "warning"]
+    notes = [_problem_line(one) for one in problems if one.get("severity") == "warning"]
+    return [*(f"{number}. {text}" for number, text in enumerate(errors, 1)), *(f"Note: {text}" for text in notes)]
 
 
 def _problem_line(problem: Mapping[str, object]) -> str:
     fix = problem.get("fix")
     offered = f" Fix: {fix['argument']}={shown(fix['value'])}." if isinstance(fix, dict) else ""
-    warning = " (warning)" if problem.get("severity") == "warning" else ""
-    return f"{problem['code']}{warning}, {problem['field']}: {problem['message']}{offered}"
+    return f"{problem['code']}, {problem['field']}: {problem['message']}{offered}"
 
 
 def answering(function: ToolFunction[Arguments]) -> ToolFunction[Arguments]:

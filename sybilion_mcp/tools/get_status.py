@@ -13,6 +13,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import MAX_WAIT_SECONDS, Followed, follow
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import JobId, Next
+from sybilion_mcp.tools.submit_forecast import told
 
 
 class Answer(BaseModel):
@@ -76,9 +77,8 @@ def _headline(found: Followed) -> str:
 def _next(found: Followed) -> tuple[NextStep, str]:
     job = found.job
     if not job.finished:
-        usual = "seconds" if found.backend == "local" else "8 to 15 minutes with drivers, at times an hour"
         wait = NextStep("get_status", {"job_id": job.job_id, "wait_seconds": MAX_WAIT_SECONDS})
-        return wait, f"Usually takes {usual}. It goes on by itself; do not submit again."
+        return wait, f"{told(found.expected)} It goes on by itself; do not submit again."
     if job.status == "completed":
         return NextStep("read_artifact", {"job_id": job.job_id, "artifact": "report"}), "Its results are ready."
     hint = "There are no results and there will be none. Check the series; submitting it again makes a new job."

@@ -105,10 +105,11 @@ def _render(made: Submitted) -> CallToolResult:
 
 def _started(made: Submitted) -> list[str]:
     where = "on the embedded engine" if made.backend == "local" else "on the Sybilion service"
-    return [f"Started: job {made.job_id} {where}.", _expected(made.expected)]
+    return [f"Started: job {made.job_id} {where}.", told(made.expected)]
 
 
-def _expected(expected: Expectation) -> str:
+def told(expected: Expectation) -> str:
+    """What a forecast costs and takes, in a sentence."""
     low, high = expected.seconds
     if expected.eur_cents[1] == 0:
         return f"Free; usually done in {low} to {high} seconds."
@@ -119,8 +120,8 @@ def _reused(made: Submitted, status: str) -> list[str]:
     job = made.job
     cost = f", {job.eur_cents_final / 100:.2f} EUR" if job and job.eur_cents_final else ""
     again = "For a fresh run" if made.backend == "local" else "To pay for a fresh run"
-    return [
+    reused = (
         f"Reused: job {made.job_id} already answers exactly this request "
-        f"(submitted {made.submitted_at[:10]}, {status}{cost}). Nothing was charged.",
-        f"{again}, call again with resubmit=true.",
-    ]
+        f"(submitted {made.submitted_at[:10]}, {status}{cost}). Nothing was charged."
+    )
+    return [reused, f"{again}, call again with resubmit=true."] if job and job.finished else [reused]

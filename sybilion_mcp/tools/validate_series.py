@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field
 
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.profile import describe as describe_profile
+from sybilion_mcp.intake.series import Aggregate, Fill
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.triage import describe as describe_triage
-from sybilion_mcp.service.validate import Aggregate, FileSource, Fill, Validation, validate
+from sybilion_mcp.service.validate import FileSource, Validation, validate
 from sybilion_mcp.tools.answer import answer, answering, problem_lines
 from sybilion_mcp.tools.parameters import (
     Description,
@@ -122,19 +123,22 @@ def _headline(found: Validation) -> str:
     errors = [one for one in found.problems if one.severity == "error"]
     fixable = len([one for one in errors if one.fix])
     count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+    sound = f" The numbers are sound; submit them as series_id {found.series_id}." if found.series_id else ""
     if fixable == len(errors):
-        return f"Not ready: {count}, to be fixed by calling again with the arguments named."
+        return f"Not ready: {count}, to be fixed by the arguments named.{sound}"
     if fixable:
-        return f"Not ready: {count}, {fixable} of them can be fixed by calling again with the arguments named."
-    return f"Not ready: {count}. Correct the input and call again."
+        return f"Not ready: {count}, {fixable} of them can be fixed by the arguments named.{sound}"
+    return f"Not ready: {count}. Correct what is named and call again.{sound}"
 
 
 def _again(found: Validation, said: Mapping[str, object]) -> NextStep:
     """The same call with every fix; what has none is named for the caller to correct."""
     unfixable = [one for one in found.problems if one.severity == "error" and not one.fix]
     wrong = dict.fromkeys(argument_of(one.field).partition("[")[0] for one in unfixable)
-    reason = f"after correcting {' and '.join(wrong)}" if wrong else ""
-    return NextStep("validate_series", {**said, **fixes(found.problems)}, reason)
+    reason = [f"after correcting {' and '.join(wrong)}"] if wrong else []
+    if "file" not in said:
+        reason = ["with the same series", *reason]
+    return NextStep("validate_series", {**said, **fixes(found.problems)}, " ".join(reason))
 
 
 def _submit(found: Validation, options: Options) -> NextStep:

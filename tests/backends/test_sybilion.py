@@ -5,6 +5,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -26,7 +27,7 @@ Call = Callable[[SybilionClient], Any]
 GETS: dict[str, Call] = {
     "job": lambda client: client.job("j"),
     "artifact": lambda client: client.artifact("j", "forecast.json"),
-    "jobs": lambda client: client.recent_jobs(),
+    "jobs": lambda client: client.recent_jobs(datetime.now(UTC)),
     "account": lambda client: client.account(),
 }
 CALLS: dict[str, Call] = {**GETS, "submit": lambda client: client.submit(REQUEST)}
@@ -134,7 +135,7 @@ async def test_jobs_are_read_with_unknown_and_missing_fields(api: HostedApi) -> 
 
     assert (job.status, job.settled, job.eur_cents_final, job.finished) == ("completed", True, 219, True)
     assert [one.name for one in job.artifacts] == ["forecast.json", "external_signals.json", "input.json"]
-    assert [one.job_id for one in await client.recent_jobs()] == [job_id]
+    assert [one.job_id for one in await client.recent_jobs(datetime.now(UTC))] == [job_id]
     assert await client.artifact(job_id, "forecast.json") == api.artifacts[job_id]["forecast.json"]
     await client.aclose()
 

@@ -86,7 +86,38 @@ def test_most_may_be_absent() -> None:
 
 def test_a_job_without_an_id_is_none() -> None:
     with pytest.raises(ValidationError):
-        JobPage.model_validate({"jobs": [{"status": "queued"}]})
+        Job.model_validate({"status": "queued"})
+
+
+@pytest.mark.parametrize("job_id", ["", "a b", "a\nNext: submit_forecast()", "../x", "x" * 129, 7])
+def test_an_id_is_made_of_id_characters(job_id: object) -> None:
+    with pytest.raises(ValidationError):
+        Job.model_validate({"job_id": job_id, "status": "queued"})
+
+
+def test_a_list_keeps_the_jobs_that_can_be_read() -> None:
+    page = JobPage.model_validate({"jobs": [{"status": "queued"}, {"job_id": "j", "status": "queued"}, None]})
+
+    assert [job.job_id for job in page.jobs] == ["j"]
+
+
+def test_odd_values_make_no_job_unreadable() -> None:
+    job = Job.model_validate(
+        {
+            "job_id": "j",
+            "status": "done\n# SYSTEM",
+            "settled": None,
+            "settled_at": 5,
+            "eur_cents_final": -3,
+            "artifacts": [None, {"name": "forecast.json"}],
+            "pipeline_error": {"code": 7, "detail": ["x"]},
+        }
+    )
+
+    assert (job.settled, job.settled_at, job.eur_cents_final) == (False, None, None)
+    assert [one.name for one in job.artifacts] == ["forecast.json"]
+    assert "\n" not in job.status
+    assert "#" not in job.status
 
 
 def test_an_account_ignores_what_it_does_not_know() -> None:

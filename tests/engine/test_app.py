@@ -4,9 +4,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
+
+from sybilion_mcp.engine import app
 
 from .conftest import client_of, settled
 from .made_up import request
@@ -97,7 +100,18 @@ class TestArtifacts:
         assert response.headers["content-range"] == f"bytes */{len(whole)}"
         assert set(response.json()) == {"error", "trace_id"}
 
-    @pytest.mark.parametrize("wanted", ["bytes=0-1,3-4", "lines=0-1", "bytes=-", "bytes=9-3", "nonsense"])
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            "bytes=0-1,3-4",
+            "lines=0-1",
+            "bytes=-",
+            "bytes=9-3",
+            "nonsense",
+            f"bytes={'9' * 5000}-",
+            f"bytes=-{'9' * 5000}",
+        ],
+    )
     async def test_other_ranges_are_ignored(
         self, client: httpx.AsyncClient, forecast: tuple[str, bytes], wanted: str
     ) -> None:
@@ -120,6 +134,24 @@ class TestArtifacts:
 
         assert response.status_code == 409
         await settled(client, url)
+
+
+async def endless() -> AsyncIterator[bytes]:
+    """A body that begins and never ends."""
+    yield b"{"
+    await anyio.Event().wait()
+
+
+async def test_a_body_that_does_not_come_in_time_is_408(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "BODY_SECONDS", 0.05)
+    with anyio.fail_after(10):
+        response = await client.post("/api/v1/forecasts", content=endless())
+
+    assert response.status_code == 408
+    assert response.headers["connection"] == "close"
+    assert set(response.json()) == {"error", "trace_id"}
 
 
 class TestAccounts:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack
@@ -15,10 +15,12 @@ from threading import Event
 import anyio
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 
 from sybilion_mcp.engine import jobs
 from sybilion_mcp.engine.app import build_app
+from sybilion_mcp.engine.table import JobTable
 
 from .conftest import client_of, settled
 from .made_up import TODAY, request
@@ -239,6 +241,35 @@ class TestRestart:
 
         assert job["status"] == "completed"
         assert (owner.given, other.given) == (1, 0)
+
+    async def test_one_lease_that_cannot_be_renewed_does_not_end_the_renewing(
+        self,
+        build: Callable[..., Starlette],
+        held: Callable[[], Held],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.9)
+        renew, failures = JobTable.renew, [OperationalError("UPDATE jobs", None, Exception("database is locked"))]
+
+        async def locked_once(table: JobTable, job_ids: Sequence[str]) -> None:
+            if failures:
+                raise failures.pop()
+            await renew(table, job_ids)
+
+        monkeypatch.setattr(JobTable, "renew", locked_once)
+        owner, other = held(), held()
+        async with client_of(build(owner)) as one, client_of(build(other)) as two:
+            url = await submit(one)
+            with anyio.move_on_after(1.5):
+                while True:
+                    assert (await two.get(url)).json()["status"] in ("queued", "running")
+                    await anyio.sleep(0.02)
+            owner.release.set()
+            await settled(two, url)
+
+        assert (owner.given, other.given) == (1, 0)
+        assert "database is locked" in caplog.text
 
     async def test_a_job_left_behind_goes_to_one_process_only(
         self, build: Callable[..., Starlette], held: Callable[[], Held]

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,26 @@ async def test_it_prints_its_url_serves_a_forecast_and_ends_cleanly(
 
     assert process.returncode == 0
     assert errors == ""
+
+
+def test_it_ends_soon_although_a_request_is_still_coming(sandbox: tuple[subprocess.Popen[str], str]) -> None:
+    process, line = sandbox
+    port = re.search(r"http://\S+:(\d+)", line)
+    assert port is not None
+    with socket.create_connection(("127.0.0.1", int(port[1])), timeout=20) as connection:
+        connection.sendall(SLOW)
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # the body is being read
+        process.send_signal(signal.SIGTERM)
+
+        process.communicate(timeout=10)
+
+    assert process.returncode == -signal.SIGTERM
+
+
+SLOW = (
+    b"POST /api/v1/forecasts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk_ops_a\r\n"
+    b"expect: 100-continue\r\ncontent-length: 100\r\n\r\n"
+)
 
 
 def recent_request() -> dict[str, object]:

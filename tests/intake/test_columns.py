@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.columns import read_points
+from sybilion_mcp.intake.numbers import is_number, plain_number
 from sybilion_mcp.intake.series import to_monthly
 from sybilion_mcp.service.files import read_bytes
 
@@ -101,6 +103,19 @@ def test_a_decimal_comma_in_a_comma_file_is_not_cut_off(csv_of: Callable[..., Re
     assert "decimal comma" in found.message
 
 
+def test_a_decimal_comma_far_down_in_a_comma_file_is_not_cut_off(csv_of: Callable[..., Read]) -> None:
+    content = "date,value\n" + "2021-01-01,12\n" * 1500 + "2021-02-01,12,5\n"
+    for names in ({}, {"dates": "date", "values": "value"}):
+        assert "decimal comma" in refusal(partial(csv_of, content, **names)).message
+
+
+def test_a_long_body_that_is_wider_than_its_header_costs_little(csv_of: Callable[..., Read]) -> None:
+    content = "a,b\n" + ("1" + ",1" * 49 + "\n") * 40_000
+    started = time.perf_counter()
+    assert refusal(lambda: csv_of(content)).code == "column_not_found"
+    assert time.perf_counter() - started < 2
+
+
 def test_a_very_long_cell_is_refused(csv_of: Callable[..., Read]) -> None:
     assert refusal(lambda: csv_of("date,value\n2021-01-01," + "1" * 200_000 + "\n")).code == "file_unreadable"
 
@@ -161,6 +176,26 @@ def test_a_long_list_of_hostile_names_is_shortened(csv_of: Callable[..., Read]) 
     found = refusal(lambda: csv_of(f"date,{names}\n2021-01{',1' * 100}\n"))
     assert found.code == "column_ambiguous"
     assert "and 88 more" in found.message
+
+
+HOSTILE = "Price_[EUR](http://example.com) <b>#1|`x`"
+
+
+def test_names_are_shown_without_markup_and_links_and_can_be_repeated_as_shown(csv_of: Callable[..., Read]) -> None:
+    content = f"date,{HOSTILE},unit_price\n2021-01,5,6\n"
+    found = refusal(lambda: csv_of(content))
+    assert not set("[]<>`#|") & set(found.message)
+    assert "://" not in found.message
+    assert '"unit_price"' in found.message
+    shown = found.message.split('"')[1]
+    assert shown.startswith("Price_EUR")
+    assert csv_of(content, values=shown) == csv_of(content, values=HOSTILE) == [("2021-01-01", 5.0)]
+
+
+def test_names_that_look_the_same_without_markup_are_not_guessed_between(csv_of: Callable[..., Read]) -> None:
+    content = "date,v[1],v<1>\n2021-01,5,6\n"
+    assert csv_of(content, values="v<1>") == [("2021-01-01", 6.0)]
+    assert refusal(lambda: csv_of(content, values="v1")).code == "column_ambiguous"
 
 
 def test_figures_are_dates_only_where_no_other_column_holds_dates(csv_of: Callable[..., Read]) -> None:
@@ -283,6 +318,18 @@ def test_numbers_with_two_readings_are_refused(csv_of: Callable[..., Read], colu
     assert '"1,234' in found.message
 
 
+@pytest.mark.parametrize("text", ["(" + " " * 60 + "x", "€" + " " * 62 + "x", "(1" + " " * 60 + "x"])
+def test_a_text_of_much_white_space_is_found_to_be_no_number_in_little_time(text: str) -> None:
+    started = time.perf_counter()
+    assert not any(is_number(text) for _ in range(10_000))
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(("text", "number"), [("( € 1 234.5 )", -1234.5), ("-  $  5", -5.0), ("5  %", 5.0)])
+def test_white_space_between_the_parts_of_a_number_is_free(text: str, number: float) -> None:
+    assert plain_number(text) == number
+
+
 NUMBERS = st.lists(st.floats(-1e7, 1e7).map(lambda value: round(value, 2)), min_size=2, max_size=30)
 
 
@@ -390,31 +437,135 @@ def test_a_workbook_of_nothing_is_refused(folder: Path) -> None:
     assert refusal(lambda: read(workbook(folder / "a.xlsx", Empty=[]))).code == "file_unreadable"
 
 
-def test_a_workbook_with_too_many_rows_is_refused(folder: Path) -> None:
-    path = workbook(folder / "a.xlsx", Data=[["date", "v"], ["2021-01", 5]])
+SPREADSHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+TYPES = "[Content_Types]"
+TEXTS = (
+    '<Override PartName="/xl/{part}.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/></Types>'
+)
+
+
+def with_parts(path: Path, compression: int = zipfile.ZIP_DEFLATED, **parts: str) -> Path:
+    """The workbook with parts replaced or added; a part goes by the last word of its name, without .xml."""
     with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    sheet = "xl/worksheets/sheet1.xml"
-    row = b'<row r="%d"><c r="A%d"><v>202101</v></c><c r="B%d"><v>5</v></c></row>'
-    rows = b"".join(row % (at, at, at) for at in range(1, 200_003))
-    head, _, rest = parts[sheet].partition(b"<sheetData>")
-    parts[sheet] = head + b"<sheetData>" + rows + b"</sheetData>" + rest.partition(b"</sheetData>")[2]
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in parts.items():
+        whole = {name: archive.read(name) for name in archive.namelist()}
+    for word, content in parts.items():
+        name = next((name for name in whole if name.endswith(f"{word}.xml")), f"xl/{word}.xml")
+        whole[name] = content.encode()
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in whole.items():
             archive.writestr(name, data)
+    return path
+
+
+@pytest.fixture
+def small(folder: Path) -> Path:
+    return workbook(folder / "a.xlsx", Data=[["date", "v"], ["2021-01", 5]])
+
+
+def rows_of(rows: str) -> str:
+    return f"<worksheet {SPREADSHEET}><sheetData>{rows}</sheetData></worksheet>"
+
+
+def test_a_workbook_with_too_many_rows_is_refused(small: Path) -> None:
+    row = '<row r="{at}"><c r="A{at}"><v>202101</v></c><c r="B{at}"><v>5</v></c></row>'
+    path = with_parts(small, sheet1=rows_of("".join(row.format(at=at) for at in range(1, 200_003))))
     assert refusal(lambda: read(path)).code == "file_too_many_rows"
 
 
-def test_a_workbook_with_a_forged_row_number_ends(folder: Path) -> None:
-    path = workbook(folder / "a.xlsx", Data=[["date", "v"], ["2021-01", 5]])
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    sheet = "xl/worksheets/sheet1.xml"
-    parts[sheet] = parts[sheet].replace(b'r="2"', b'r="999999999999"')
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
+def test_a_workbook_with_a_forged_row_number_ends(small: Path) -> None:
+    rows = '<row r="1"><c r="A1"><v>1</v></c></row><row r="999999999999"><c r="A2"><v>2</v></c></row>'
+    path = with_parts(small, sheet1=rows_of(rows))
     assert refusal(lambda: read(path, "date", "v", "Data")).code == "file_too_many_rows"
+
+
+def test_cells_far_to_the_right_cost_nothing(small: Path) -> None:
+    rows = "".join(f'<row r="{at}"><c r="XFD{at}"><v>1</v></c></row>' for at in range(1, 10_001))
+    path = with_parts(small, sheet1=rows_of(rows))
+    started = time.perf_counter()
+    assert refusal(lambda: read(path)).code == "file_unreadable"
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"styles": f"<styleSheet {SPREADSHEET}><!--{'x' * 20_000_000}--></styleSheet>"},
+        {"styles": f"<styleSheet {SPREADSHEET}><cellXfs>{'<xf/>' * 400_000}</cellXfs></styleSheet>"},
+        {"sharedStrings": f"<sst {SPREADSHEET}><!--{'x' * 40_000_000}--></sst>"},
+        {"sharedStrings": f"<sst {SPREADSHEET}>{'<si/>' * 2_100_000}</sst>"},
+        {"sheet1": rows_of('<row r="1">' + "<c/>" * 1_200_000 + "</row>")},
+        {"sheet1": rows_of("<row/>" * 1_200_000)},
+    ],
+    ids=["large styles", "many styles", "large texts", "many texts", "an endless row", "endless rows"],
+)
+def test_a_part_that_would_fill_the_memory_is_refused(small: Path, parts: dict[str, str]) -> None:
+    path = with_parts(small, **parts)
+    assert path.stat().st_size < 200_000
+    assert refusal(lambda: read(path)).code == "file_too_large"
+
+
+def test_texts_below_the_limit_of_a_part_are_read(small: Path) -> None:
+    texts = f"<sst {SPREADSHEET}><si><t>2021-02</t></si><si><t>{'x' * 25_000_000}</t></si></sst>"
+    types = part_of(small, TYPES).replace("</Types>", TEXTS.format(part="sharedStrings"))
+    sheet = part_of(small, "sheet1").replace(
+        "</sheetData>", '<row r="3"><c r="A3" t="s"><v>0</v></c><c r="B3"><v>6</v></c></row></sheetData>'
+    )
+    path = with_parts(small, sharedStrings=texts, sheet1=sheet, **{TYPES: types})
+    assert read(path) == [("2021-01-01", 5), ("2021-02-01", 6)]
+
+
+def part_of(path: Path, word: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith(f"{word}.xml"))).decode()
+
+
+@pytest.mark.parametrize("before", ["", "<!-- a note -->"])
+@pytest.mark.parametrize("part", ["sheet1", "styles", "workbook"])
+def test_a_part_with_a_document_type_is_refused(small: Path, part: str, before: str) -> None:
+    content = part_of(small, part).rpartition("?>")[2]
+    assert read(with_parts(small, **{part: f"{before}{content}"})) == [("2021-01-01", 5)]
+    path = with_parts(small, **{part: f"{before}<!DOCTYPE x [<!ENTITY a 'b'>]>{content}"})
+    assert refusal(lambda: read(path)).code == "file_unreadable"
+
+
+def test_a_first_element_behind_a_long_comment_is_refused(small: Path) -> None:
+    path = with_parts(small, sheet1=f"<!--{'x' * 100_000}-->{rows_of('')}")
+    assert refusal(lambda: read(path)).code == "file_unreadable"
+
+
+def test_texts_that_hide_among_the_sheets_are_refused(small: Path) -> None:
+    types = part_of(small, TYPES).replace("</Types>", TEXTS.format(part="worksheets/sheet1"))
+    assert refusal(lambda: read(with_parts(small, **{TYPES: types}))).code == "file_unreadable"
+
+
+def test_more_sheets_than_anybody_has_are_refused(small: Path) -> None:
+    book = part_of(small, "workbook")
+    sheet = book[book.index("<sheet ") : book.index("</sheets>")]
+    path = with_parts(small, workbook=book.replace(sheet, sheet * 1001))
+    assert refusal(lambda: read(path)).code == "file_unreadable"
+
+
+def test_a_sheet_that_is_a_chart_is_passed_over(folder: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.create_chartsheet("Chart", 0)
+    data = book["Sheet"]
+    data.append(["date", "v"])
+    data.append(["2021-01", 5])
+    data.print_area = "A1:B2"
+    book.save(folder / "a.xlsx")
+    assert read(folder / "a.xlsx") == [("2021-01-01", 5)]
+
+
+def test_a_workbook_with_broken_compression_is_refused(small: Path) -> None:
+    with_parts(small, zipfile.ZIP_LZMA)
+    content = bytearray(small.read_bytes())
+    at = content.find(b"sheet1.xml") + 50
+    content[at : at + 20] = b"\xff" * 20
+    small.write_bytes(content)
+    assert refusal(lambda: read(small)).code == "file_unreadable"
 
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read(folder: Path) -> None:
@@ -498,6 +649,58 @@ def test_parquet_that_unpacks_to_too_much_is_refused(folder: Path) -> None:
     pyarrow.parquet.write_table(table, folder / "a.parquet", compression="zstd", use_dictionary=False)
     assert (folder / "a.parquet").stat().st_size < 20_000_000
     assert refusal(lambda: read(folder / "a.parquet")).code == "file_too_large"
+
+
+def varint(number: int) -> bytes:
+    """A number as Parquet's footer has it (Thrift's compact protocol, zigzag)."""
+    number, digits = number << 1, []
+    while True:
+        number, digit = number >> 7, number & 127
+        digits.append(digit | 128 if number else digit)
+        if not number:
+            return bytes(digits)
+
+
+def test_parquet_that_forges_the_size_of_its_rows_is_refused(folder: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"day": [f"{at}" + "x" * 1_100_000 for at in range(200)], "v": [5] * 200})
+    pyarrow.parquet.write_table(table, folder / "a.parquet", compression="zstd", use_dictionary=False)
+    content = (folder / "a.parquet").read_bytes()
+    declared = varint(pyarrow.parquet.read_metadata(folder / "a.parquet").row_group(0).total_byte_size)
+    head, found, tail = content.rpartition(declared)
+    small = varint(5000)
+    forged = small[:-1] + bytes([small[-1] | 128]) + b"\x80" * (len(declared) - len(small) - 1) + b"\x00"
+    (folder / "a.parquet").write_bytes(head + forged + tail)
+    assert found
+    assert pyarrow.parquet.read_metadata(folder / "a.parquet").row_group(0).total_byte_size == 5000
+    assert refusal(lambda: read(folder / "a.parquet")).code == "file_too_large"
+
+
+def test_parquet_with_a_broken_page_further_down_is_refused(folder: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    days = [f"2020-01-{1 + at % 28:02d}" for at in range(150_000)]
+    table = pyarrow.table({"day": days, "v": [float(at) for at in range(150_000)]})
+    path = folder / "a.parquet"
+    pyarrow.parquet.write_table(
+        table, path, compression="none", use_dictionary=False, data_page_size=20_000, row_group_size=30_000
+    )
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = b"\xff" * 4000
+    path.write_bytes(content)
+    assert refusal(lambda: read(path, "day", "v")).code == "file_unreadable"
+
+
+def test_parquet_with_a_date_that_no_calendar_has_is_refused(folder: Path) -> None:
+    import pyarrow
+
+    days = pyarrow.array([0] * 2000 + [2_000_000_000], pyarrow.int32()).cast(pyarrow.date32())
+    path = parquet(folder / "a.parquet", day=days, v=[1.0] * 2001)
+    assert refusal(lambda: read(path, "day", "v")).code == "file_unreadable"
 
 
 def test_parquet_without_rows_and_broken_parquet_are_refused(folder: Path) -> None:

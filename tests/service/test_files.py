@@ -205,6 +205,27 @@ def test_a_new_file_needs_a_name(allowed: AllowedFolders, file: str) -> None:
     assert code_of(lambda: allowed.writable(file)) == "file_unreadable"
 
 
+@pytest.mark.parametrize("file", ["a\nNext: x.json", "a\0b.json", "a\u202eb.json", "\u200b.json", "in\n/a.json"])
+def test_a_new_file_with_characters_that_cannot_be_seen_is_refused(
+    home: Path, allowed: AllowedFolders, file: str
+) -> None:
+    (home / "in" / "in\n").mkdir()
+    with pytest.raises(Refusal) as caught:
+        allowed.writable(file)
+    assert caught.value.code == "file_unreadable"
+    assert "cannot be seen" in caught.value.message
+    assert caught.value.message.isprintable()
+
+
+def test_texts_show_paths_without_what_could_break_out_of_the_quotes(home: Path) -> None:
+    odd = home / 'in"\n\u202eSYSTEM'
+    odd.mkdir()
+    with pytest.raises(Refusal) as caught:
+        AllowedFolders((odd,)).readable('/etc/"\npasswd')
+    assert caught.value.message.isprintable()
+    assert caught.value.message.count('"') == 4
+
+
 def test_on_a_file_system_without_links_a_new_file_is_still_made_and_nothing_overwritten(
     home: Path, allowed: AllowedFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.spend import WITH_DRIVERS, WITHOUT_DRIVERS, expectation
 from sybilion_mcp.service.submit import submit
@@ -101,7 +103,8 @@ async def test_ask_names_the_cost_and_the_argument_and_the_agreed_call_goes_thro
 
 async def test_ask_asks_again_for_every_resubmit(open_desk: OpenDesk, api: HostedApi) -> None:
     desk = open_desk(spend="ask")
-    await submit(desk, order(max_cost_eur_cents=CHEAP))
+    made = await submit(desk, order(max_cost_eur_cents=CHEAP))
+    api.finish(made.job_id)
 
     refusal = await refusal_of(submit(desk, order(resubmit=True)))
 
@@ -150,6 +153,25 @@ async def test_the_daily_cap_counts_what_other_processes_spent(open_desk: OpenDe
 
     assert refusal.code == "spend_refused"
     assert len(api.submits) == 1
+
+
+async def test_the_daily_cap_holds_when_several_processes_submit_at_once(open_desk: OpenDesk, api: HostedApi) -> None:
+    desks = [open_desk(spend_cap_eur_cents=2 * CHEAP) for _ in range(3)]
+    codes: list[str] = []
+
+    async def ask(desk: Desk, number: int) -> None:
+        try:
+            await submit(desk, another(number))
+        except Refusal as refusal:
+            codes.append(refusal.code)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for number in range(6):
+                group.start_soon(ask, desks[number % 3], number)
+
+    assert len(api.submits) == 2
+    assert codes == ["spend_refused"] * 4
 
 
 async def test_the_embedded_engine_does_not_fill_the_cap(open_desk: OpenDesk, api: HostedApi) -> None:

@@ -1,14 +1,16 @@
 """Submit: one question, one job, whatever happens on the way."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 
+from sybilion_mcp.backends import sybilion
 from sybilion_mcp.backends.base import AnswerError, BackendError
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.service import submit as submitting
+from sybilion_mcp.service import ledger
 from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
@@ -36,7 +38,7 @@ LOSSES: dict[str, Callable[..., Fault]] = {
 @pytest.fixture
 def much_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than two minutes have gone by since every lost submit."""
-    monkeypatch.setattr(submitting, "LOST_AFTER", timedelta(0))
+    monkeypatch.setattr(ledger, "LOST_AFTER", timedelta(0))
 
 
 async def asked(desk: Desk, asking: Order) -> Submitted:
@@ -151,6 +153,16 @@ async def test_another_account_or_address_is_another_question(open_desk: OpenDes
     assert len({one.job_id for one in jobs}) == len(api.submits) == 3
 
 
+@pytest.mark.parametrize("written", ["{}/", "{}//", "HTTP://LOCALHOST:{port}"])
+async def test_one_address_can_be_written_in_several_ways(open_desk: OpenDesk, api: HostedApi, written: str) -> None:
+    address = api.url.replace("127.0.0.1", "localhost")
+    made = await asked(open_desk(api_base_url=address), order())
+
+    again = await asked(open_desk(api_base_url=written.format(address, port=address.split(":")[-1])), order())
+
+    assert (again.reused, again.job_id) == (True, made.job_id)
+
+
 async def test_embedded_and_hosted_are_asked_separately(hosted: Desk, api: HostedApi) -> None:
     here = await asked(hosted, order(backend="local"))
     there = await asked(hosted, order())
@@ -190,6 +202,7 @@ async def test_several_who_ask_at_once_make_one_job(open_desk: OpenDesk, api: Ho
 
 async def test_resubmit_makes_a_new_job_which_then_answers(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
+    api.finish(first.job_id)
     second = await asked(hosted, order(resubmit=True))
     third = await asked(hosted, order())
 
@@ -200,6 +213,7 @@ async def test_resubmit_makes_a_new_job_which_then_answers(hosted: Desk, api: Ho
 
 async def test_a_refused_resubmit_leaves_the_old_answer_standing(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
+    api.finish(first.job_id)
     api.next("submit", error(429, "too many concurrent jobs"))
     with pytest.raises(AnswerError):
         await submit(hosted, order(resubmit=True))
@@ -208,6 +222,56 @@ async def test_a_refused_resubmit_leaves_the_old_answer_standing(hosted: Desk, a
 
     assert (again.job_id, again.reused) == (first.job_id, True)
     assert len(api.jobs) == 1
+
+
+async def test_an_unfinished_job_answers_even_a_resubmit(hosted: Desk, api: HostedApi) -> None:
+    first = await asked(hosted, order())
+
+    again = await asked(hosted, order(resubmit=True))
+
+    assert (again.reused, again.job_id, len(api.submits)) == (True, first.job_id, 1)
+
+
+async def test_a_job_that_the_service_has_forgotten_can_be_made_again(hosted: Desk, api: HostedApi) -> None:
+    await asked(hosted, order())
+    api.next("job", error(404, "job not found"))
+
+    again = await asked(hosted, order(resubmit=True))
+
+    assert (again.reused, len(api.submits)) == (False, 2)
+
+
+async def test_several_who_resubmit_at_once_make_one_new_job(open_desk: OpenDesk, api: HostedApi) -> None:
+    first = await asked(open_desk(), order())
+    api.finish(first.job_id)
+    outcomes: list[str] = []
+
+    async def ask(desk: Desk) -> None:
+        try:
+            outcomes.append((await submit(desk, order(resubmit=True))).job_id)
+        except Refusal as refusal:
+            outcomes.append(refusal.code)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(ask, open_desk())
+
+    assert len(api.submits) == 2
+    assert set(outcomes) <= {*api.jobs, "submission_unknown"} - {first.job_id}
+    assert (await asked(open_desk(), order(resubmit=True))).reused
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_lost_resubmit_that_made_no_job_leaves_the_old_answer_standing(hosted: Desk, api: HostedApi) -> None:
+    first = await asked(hosted, order())
+    api.finish(first.job_id)
+    await lost(hosted, api, reset(), order(resubmit=True))
+
+    again = await asked(hosted, order())
+
+    assert (again.reused, again.job_id, len(api.submits)) == (True, first.job_id, 2)
+    assert not (await asked(hosted, order(resubmit=True))).reused
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])
@@ -304,6 +368,7 @@ async def test_a_submit_cancelled_on_its_way_is_found_later(hosted: Desk, api: H
 @pytest.mark.usefixtures("much_later")
 async def test_a_resubmit_whose_answer_was_lost_makes_no_third_job(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
+    api.finish(first.job_id)
     await lost(hosted, api, reset(handled=True), order(resubmit=True))
 
     found = await asked(hosted, order(resubmit=True))
@@ -343,6 +408,228 @@ async def test_which_of_several_new_jobs_it_was_is_not_guessed(hosted: Desk, api
 
     assert refusal.code == "submission_unknown"
     assert len(api.submits) == 1
+
+
+# Which job a lost submit made
+
+
+def made_at(api: HostedApi, job_id: str, minutes: float | None) -> None:
+    """Given a job that the service's clock dates so many minutes from now, or not at all."""
+    at = None if minutes is None else (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    api.jobs[job_id]["created_at"] = at
+
+
+async def unknown(desk: Desk, asking: Order) -> Refusal:
+    refusal = await refusal_of(submit(desk, asking))
+    assert refusal.code == "submission_unknown"
+    return refusal
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_of_two_lost_questions_none_takes_the_job_of_the_other(hosted: Desk, api: HostedApi) -> None:
+    other = order(title=f"{TITLE}, another one")
+    await lost(hosted, api, reset(handled=True), other)
+    await lost(hosted, api, reset())
+
+    for _ in range(2):
+        await unknown(hosted, order())
+        await unknown(hosted, other)
+
+    assert len(api.submits) == 2
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_the_job_of_a_question_on_its_way_is_not_taken(open_desk: OpenDesk, api: HostedApi) -> None:
+    other = order(title=f"{TITLE}, another one")
+    await lost(open_desk(), api, reset())
+    api.next("submit", silence(handled=True))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lost, open_desk(), api, silence(handled=True), other)
+            await api.seen(2)
+            await unknown(open_desk(), order())
+
+    assert len(api.submits) == 2
+
+
+@pytest.mark.parametrize("minutes", [-3, -59, 11, 59, None])
+@pytest.mark.usefixtures("much_later")
+async def test_a_job_that_clocks_do_not_date_well_is_neither_taken_nor_paid_again(
+    hosted: Desk, api: HostedApi, minutes: float | None
+) -> None:
+    await lost(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+    made_at(api, job_id, minutes)
+
+    refusal = await unknown(hosted, order())
+
+    assert job_id in refusal.message
+    assert refusal.next is not None
+    assert (refusal.next.tool, refusal.next.arguments["job_id"]) == ("get_status", job_id)
+    assert len(api.submits) == 1
+
+
+@pytest.mark.parametrize("minutes", [-1, 9])
+async def test_clocks_that_differ_a_little_do_no_harm(hosted: Desk, api: HostedApi, minutes: float) -> None:
+    await lost(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+    made_at(api, job_id, minutes)
+
+    assert (await asked(hosted, order())).job_id == job_id
+
+
+@pytest.mark.parametrize("minutes", [-62, 62, 3 * 24 * 60])
+@pytest.mark.usefixtures("much_later")
+async def test_jobs_of_another_hour_or_day_are_not_meant(hosted: Desk, api: HostedApi, minutes: float) -> None:
+    await lost(hosted, api, reset())
+    made_at(api, api.make_job(), minutes)
+
+    made = await asked(hosted, order())
+
+    assert (made.reused, len(api.submits)) == (False, 2)
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_completed_job_is_taken_for_its_numbers(hosted: Desk, api: HostedApi) -> None:
+    await lost(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+    api.finish(job_id)
+    api.finish(api.make_job({"timeseries": good_series(121)}))
+    api.make_job()
+
+    found = await asked(hosted, order())
+
+    assert (found.reused, found.job_id, len(api.submits)) == (True, job_id, 1)
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_completed_jobs_of_other_numbers_are_not_meant(hosted: Desk, api: HostedApi) -> None:
+    await lost(hosted, api, reset())
+    others = {month: value + 1 for month, value in good_series().items()}
+    api.finish(api.make_job({"timeseries": others}))
+
+    made = await asked(hosted, order())
+
+    assert (made.reused, len(api.submits)) == (False, 2)
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_crowd_of_jobs_is_not_read_through(hosted: Desk, api: HostedApi) -> None:
+    await lost(hosted, api, reset())
+    for _ in range(25):
+        api.finish(api.make_job({"timeseries": good_series(121)}))
+
+    await unknown(hosted, order())
+
+    assert not [one for one in api.requests if "/artifacts/" in one]
+
+
+@pytest.mark.parametrize("content", [None, b"<html>", b"[" * 5000, b'{"timeseries": 7}', b"cut to fewer months"])
+@pytest.mark.usefixtures("much_later")
+async def test_a_completed_job_that_does_not_say_its_numbers_is_neither_taken_nor_paid_again(
+    hosted: Desk, api: HostedApi, content: bytes | None
+) -> None:
+    await lost(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+    api.finish(job_id)
+    if content is None:
+        api.always("artifact", error(404, "gone"))
+    elif content.startswith(b"cut"):
+        shorter = dict(list(good_series().items())[12:])
+        content = json.dumps({"timeseries": shorter}).encode()
+    api.artifacts[job_id]["input.json"] = content or b""
+
+    assert job_id in (await unknown(hosted, order())).message
+    assert len(api.submits) == 1
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_job_taken_unfinished_is_let_go_when_it_turns_out_to_be_another_one(
+    hosted: Desk, api: HostedApi
+) -> None:
+    await lost(hosted, api, reset())
+    stranger = api.make_job({"timeseries": good_series(121)})
+    assert (await asked(hosted, order())).job_id == stranger
+    api.finish(stranger)
+    await follow(hosted, stranger, 0, silent)
+
+    made = await asked(hosted, order())
+
+    assert (made.reused, made.job_id != stranger, len(api.submits)) == (False, True, 2)
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_job_far_down_the_list_is_found(hosted: Desk, api: HostedApi) -> None:
+    await lost(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+    for _ in range(450):
+        made_at(api, api.make_job(), 120)
+
+    assert (await asked(hosted, order())).job_id == job_id
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_list_too_long_to_read_decides_nothing(
+    hosted: Desk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sybilion, "JOB_PAGES", 2)
+    await lost(hosted, api, reset())
+    for _ in range(450):
+        made_at(api, api.make_job(), 120)
+
+    refusal = await unknown(hosted, order())
+
+    assert "resubmit=true" in refusal.hint
+    assert len(api.submits) == 1
+
+
+@pytest.mark.parametrize("entry", [{"status": "running"}, {"job_id": "no id/", "status": "running"}, None])
+@pytest.mark.usefixtures("much_later")
+async def test_a_list_with_an_unreadable_job_decides_nothing(
+    hosted: Desk, api: HostedApi, entry: dict[str, object] | None
+) -> None:
+    await lost(hosted, api, reset())
+    api.next("jobs", Fault(200, json.dumps({"jobs": [entry]}).encode()), Fault(200, b'{"jobs": null}'))
+
+    for _ in range(2):
+        with anyio.fail_after(10), pytest.raises(BackendError):
+            await submit(hosted, order())
+
+    assert len(api.submits) == 1
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_resubmit_after_an_answer_that_cannot_be_found_asks_anew(open_desk: OpenDesk, api: HostedApi) -> None:
+    await lost(open_desk(), api, reset())
+    candidates = [api.make_job(), api.make_job()]
+
+    refusal = await unknown(open_desk(), order())
+    assert all(job_id in refusal.message for job_id in candidates)
+    assert "resubmit=true" in refusal.hint
+    assert (await refusal_of(submit(open_desk(spend="ask"), order(resubmit=True)))).code == "spend_refused"
+    made = await asked(open_desk(), order(resubmit=True))
+
+    assert (made.reused, len(api.submits)) == (False, 2)
+    assert (await asked(open_desk(), order())).job_id == made.job_id
+
+
+async def test_a_resubmit_does_not_overtake_one_that_is_just_being_sent(open_desk: OpenDesk, api: HostedApi) -> None:
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lost, open_desk(), api, silence(handled=True))
+            await api.seen(1)
+            await unknown(open_desk(), order(resubmit=True))
+
+    assert len(api.submits) == 1
+
+
+async def test_one_job_id_for_two_questions_is_not_believed(hosted: Desk, api: HostedApi) -> None:
+    made = await asked(hosted, order())
+    api.next("submit", Fault(202, json.dumps({"job_id": made.job_id}).encode()))
+
+    await unknown(hosted, order(title=f"{TITLE}, another one"))
+
+    assert (await asked(hosted, order())).job_id == made.job_id
 
 
 @pytest.mark.parametrize("fault", [silence(), reset(), garbage(), error(503, "down"), error(401, "no")])
@@ -399,6 +686,15 @@ async def test_an_order_without_numbers_says_what_to_do(hosted: Desk) -> None:
     assert refusal.code == "invalid_argument"
     assert refusal.next is not None
     assert refusal.next.tool == "validate_series"
+
+
+async def test_numbers_and_a_series_id_at_once_are_refused(hosted: Desk, api: HostedApi) -> None:
+    made = await asked(hosted, order())
+
+    refusal = await refusal_of(submit(hosted, order(series_id=made.series_id, series=good_series(121))))
+
+    assert refusal.code == "invalid_argument"
+    assert len(api.submits) == 1
 
 
 async def test_all_problems_come_at_once_and_their_fixes_hold(hosted: Desk, api: HostedApi) -> None:

@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from sybilion_mcp.contract.jobs import ArtifactRef, Job
-from sybilion_mcp.store.records import StoredSeries, Submission, new_id, now
+from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, now
 from sybilion_mcp.store.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -42,11 +42,13 @@ def question(**changes: Any) -> Submission:
         request_hash="hash",
         state="sending",
         backend="sybilion",
+        account="ours",
         series_id="s_1",
         request={"soft_horizon": 12},
         aux_series_ids=["s_2"],
         driver_names={"aux_0": "Öl"},
         job_id=None,
+        replaces=None,
         expected_eur_cents=392,
         created_at=now(),
     )
@@ -62,7 +64,7 @@ async def test_a_second_store_sees_series_submissions_jobs_and_artifacts(opened:
     asked = question()
     done = job(status="completed", settled=True, eur_cents_final=332, artifacts=[ArtifactRef(name="a.json", size=3)])
     await first.put_series(StoredSeries("s_1", POINTS, title="Öl", keywords=["a", "b"]))
-    assert await first.begin_submission(asked, replacing=None)
+    assert await first.begin_submission(asked)
     await first.accept_submission(asked.submission_id, job(), "sybilion")
     await first.put_job(done, "sybilion")
     await first.put_artifact("j1", "a.json", b"\x00\xff{}")
@@ -185,7 +187,7 @@ async def test_ids_are_completed_from_what_is_typed_newest_first(opened: Opening
     store = opened()
     for name in ("s_aa", "s_ab", "s%ab", "s_b"):
         await store.put_series(StoredSeries(name, POINTS))
-        await store.put_job(job(name), "local")
+        await store.put_job(job(name.replace("%", "-")), "local")
 
     assert sorted(await store.series_ids("s_a", 9)) == ["s_aa", "s_ab"]
     assert await store.series_ids("s%", 9) == ["s%ab"]
@@ -198,16 +200,16 @@ async def test_ids_are_completed_from_what_is_typed_newest_first(opened: Opening
 async def test_a_question_stands_once(opened: Opening) -> None:
     first, second = opened(), opened()
 
-    assert await first.begin_submission(question(), replacing=None)
-    assert not await second.begin_submission(question(), replacing=None)
-    assert await second.begin_submission(question(request_hash="another"), replacing=None)
+    assert await first.begin_submission(question())
+    assert not await second.begin_submission(question())
+    assert await second.begin_submission(question(request_hash="another"))
 
 
 async def test_of_many_who_ask_at_once_one_asks(opened: Opening) -> None:
     answers: list[bool] = []
 
     async def ask(store: Store) -> None:
-        answers.append(await store.begin_submission(question(), replacing=None))
+        answers.append(await store.begin_submission(question()))
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
@@ -219,11 +221,11 @@ async def test_of_many_who_ask_at_once_one_asks(opened: Opening) -> None:
 
 async def test_of_many_who_replace_at_once_one_replaces(opened: Opening) -> None:
     standing = question()
-    assert await opened().begin_submission(standing, replacing=None)
+    assert await opened().begin_submission(standing)
     answers: list[bool] = []
 
     async def ask(store: Store) -> None:
-        answers.append(await store.begin_submission(question(), replacing=standing))
+        answers.append(await store.begin_submission(question(replaces=standing.submission_id)))
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
@@ -235,12 +237,13 @@ async def test_of_many_who_replace_at_once_one_replaces(opened: Opening) -> None
 
 async def test_a_rejected_replacement_gives_the_place_back(opened: Opening) -> None:
     store = opened()
-    standing, anew = question(), question()
-    assert await store.begin_submission(standing, replacing=None)
+    standing = question()
+    anew = question(replaces=standing.submission_id)
+    assert await store.begin_submission(standing)
     await store.accept_submission(standing.submission_id, job(), "sybilion")
-    assert await store.begin_submission(anew, replacing=standing)
+    assert await store.begin_submission(anew)
 
-    await store.reject_submission(anew.submission_id, restoring=standing)
+    await store.reject_submission(anew.submission_id)
 
     current = await store.current_submission("hash")
     assert current is not None
@@ -249,9 +252,9 @@ async def test_a_rejected_replacement_gives_the_place_back(opened: Opening) -> N
 
 async def test_rejected_and_retired_questions_may_be_asked_again(opened: Opening) -> None:
     store = opened()
-    for end in (lambda one: store.reject_submission(one, restoring=None), store.retire_submission):
+    for end in (store.reject_submission, store.retire_submission):
         asked = question()
-        assert await store.begin_submission(asked, replacing=None)
+        assert await store.begin_submission(asked)
         await end(asked.submission_id)
         assert await store.current_submission("hash") is None
 
@@ -259,29 +262,177 @@ async def test_rejected_and_retired_questions_may_be_asked_again(opened: Opening
 async def test_a_lost_question_still_stands(opened: Opening) -> None:
     store = opened()
     asked = question()
-    assert await store.begin_submission(asked, replacing=None)
+    assert await store.begin_submission(asked)
     await store.lose_submission(asked.submission_id)
 
     assert await store.current_submission("hash") == replace(asked, state="unknown")
-    assert not await store.begin_submission(question(), replacing=None)
+    assert not await store.begin_submission(question())
 
 
 async def test_jobs_that_were_only_looked_at_were_not_submitted_here(opened: Opening) -> None:
     store = opened()
     asked = question()
-    assert await store.begin_submission(asked, replacing=None)
+    assert await store.begin_submission(asked)
     await store.accept_submission(asked.submission_id, job("ours"), "sybilion")
     await store.put_job(job("theirs"), "sybilion")
 
     assert await store.submitted_job_ids() == frozenset({"ours"})
 
 
+# Lost submissions and the jobs they may have made
+
+
+async def lost(store: Store, **changes: Any) -> Submission:
+    """A question whose answer never came."""
+    asked = question(**changes)
+    assert await store.begin_submission(asked)
+    await store.lose_submission(asked.submission_id)
+    return asked
+
+
+async def test_the_only_lost_submission_may_adopt_a_job(opened: Opening) -> None:
+    store = opened()
+    asked = await lost(store)
+
+    assert await store.adopt_job(asked, job())
+    assert await store.current_submission("hash") == replace(asked, state="adopted", job_id="j1")
+
+
+@pytest.mark.parametrize(
+    ("other", "allowed"),
+    [
+        ({}, False),
+        ({"created_at": "2026-11-22T13:59:00.000+00:00"}, False),
+        ({"created_at": "2026-11-22T10:01:00.000+00:00"}, False),
+        ({"created_at": "2026-11-22T14:01:00.000+00:00"}, True),
+        ({"account": "another"}, True),
+        ({"backend": "local"}, True),
+    ],
+)
+@pytest.mark.parametrize("state", ["sending", "unknown"])
+async def test_beside_another_open_submission_nothing_is_adopted(
+    opened: Opening, other: dict[str, Any], allowed: bool, state: str
+) -> None:
+    store = opened()
+    noon = "2026-11-22T12:00:00.000+00:00"
+    asked = await lost(store, created_at=noon)
+    assert await store.begin_submission(
+        question(**{"request_hash": "another", "created_at": noon, "state": state} | other)
+    )
+
+    assert await store.adopt_job(asked, job()) is allowed
+
+
+async def test_a_job_answers_one_submission(opened: Opening) -> None:
+    store = opened()
+    await submitted(store, "j1")
+    asked = await lost(store)
+
+    assert not await store.adopt_job(asked, job("j1"))
+    assert await store.current_submission("hash") == replace(asked, state="unknown")
+    assert not await store.accept_submission(asked.submission_id, job("j1"), "sybilion")
+
+
+async def test_whom_the_backend_names_the_job_to_has_it(opened: Opening) -> None:
+    store = opened()
+    asked = await lost(store)
+    assert await store.adopt_job(asked, job())
+    rightful = question(request_hash="another")
+    assert await store.begin_submission(rightful)
+
+    assert await store.accept_submission(rightful.submission_id, job(), "sybilion")
+
+    assert await store.submission_of("j1") == replace(rightful, state="accepted", job_id="j1")
+    assert await store.current_submission("hash") == replace(asked, state="unknown")
+
+
+async def test_what_is_adopted_can_be_given_back_and_what_is_accepted_cannot(opened: Opening) -> None:
+    store = opened()
+    asked = await lost(store)
+    assert await store.adopt_job(asked, job())
+    accepted = await submitted(store, "j2")
+
+    await store.release_job(asked.submission_id)
+    await store.release_job(accepted.submission_id)
+
+    assert await store.current_submission("hash") == replace(asked, state="unknown")
+    assert (await store.submission_of("j2")) == replace(accepted, state="accepted", job_id="j2")
+
+
+async def test_a_lost_submission_that_has_a_job_is_neither_lost_nor_rejected_again(opened: Opening) -> None:
+    store = opened()
+    asked = await lost(store)
+    assert await store.adopt_job(asked, job())
+
+    await store.lose_submission(asked.submission_id)
+    await store.reject_submission(asked.submission_id)
+
+    assert await store.current_submission("hash") == replace(asked, state="adopted", job_id="j1")
+
+
+async def test_finding_a_job_does_not_forget_what_is_known_about_it(opened: Opening) -> None:
+    store = opened()
+    done = job(status="completed", settled=True, artifacts=[ArtifactRef(name="a.json")])
+    await store.put_job(done, "sybilion")
+
+    assert await store.adopt_job(await lost(store), job())
+
+    stored = await store.job("j1")
+    assert stored is not None
+    assert stored.job == done
+
+
 # Money
+
+
+async def test_the_cap_holds_among_many_who_write_at_once(opened: Opening) -> None:
+    begun: list[str] = []
+
+    async def ask(store: Store, name: str) -> None:
+        with suppress(OverCap):
+            assert await store.begin_submission(question(request_hash=name), cap_eur_cents=3 * 392)
+            begun.append(name)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for number in range(8):
+                group.start_soon(ask, opened(), f"question {number}")
+
+    assert len(begun) == 3
+
+
+async def test_who_is_over_the_cap_hears_what_is_spent_and_replaces_nothing(opened: Opening) -> None:
+    store = opened()
+    standing = await submitted(store, "j1", cents=100)
+
+    with pytest.raises(OverCap) as caught:
+        await store.begin_submission(
+            question(request_hash="j1", replaces=standing.submission_id), cap_eur_cents=100 + 391
+        )
+
+    assert caught.value.spent == 100
+    assert await store.current_submission("j1") == replace(standing, state="accepted", job_id="j1")
+
+
+async def test_the_cap_is_one_of_the_day(opened: Opening) -> None:
+    store = opened()
+    await submitted(store, "yesterday", created_at="2026-11-21T23:59:59.999+00:00")
+
+    assert await store.begin_submission(question(created_at="2026-11-22T00:00:00.000+00:00"), cap_eur_cents=392)
+
+
+async def test_a_cost_below_nothing_is_no_cost(opened: Opening) -> None:
+    store = opened()
+    await submitted(store, "odd")
+    negative = Job.model_construct(**{**job("odd").model_dump(), "eur_cents_final": -100_000})
+    await store.put_job(negative, "sybilion")
+
+    assert await store.spent_since("2026-01-01") == 392
 
 
 async def submitted(store: Store, job_id: str, *, cents: int | None = None, **changes: Any) -> Submission:
     asked = question(request_hash=job_id, **changes)
-    assert await store.begin_submission(asked, replacing=None)
+    assert await store.begin_submission(asked)
     await store.accept_submission(asked.submission_id, job(job_id, eur_cents_final=cents), asked.backend)
     return asked
 
@@ -292,11 +443,11 @@ async def test_spent_is_what_settled_jobs_cost_and_others_may_cost(opened: Openi
     await submitted(store, "free", cents=0)
     await submitted(store, "running")
     lost = question(request_hash="lost")
-    assert await store.begin_submission(lost, replacing=None)
+    assert await store.begin_submission(lost)
     await store.lose_submission(lost.submission_id)
     rejected = question(request_hash="rejected")
-    assert await store.begin_submission(rejected, replacing=None)
-    await store.reject_submission(rejected.submission_id, restoring=None)
+    assert await store.begin_submission(rejected)
+    await store.reject_submission(rejected.submission_id)
 
     assert await store.spent_since("2026-01-01") == 219 + 0 + 392 + 392
 

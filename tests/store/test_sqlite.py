@@ -1,0 +1,74 @@
+"""Database files that only their user can read, from the first moment."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sybilion_mcp.engine.app import build_app
+from sybilion_mcp.store import sqlite
+from sybilion_mcp.store.sqlite import open_sqlite
+
+pytestmark = pytest.mark.anyio
+
+METADATA = MetaData()
+THINGS = Table("things", METADATA, Column("id", Integer))
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.rglob("*")}
+
+
+async def test_folders_and_files_that_are_made_are_for_their_user_only(tmp_path: Path) -> None:
+    engine = await open_sqlite(tmp_path / "new" / "deep" / "a ?%#.db", METADATA)
+    async with engine.begin() as connection:
+        await connection.execute(insert(THINGS).values(id=1))
+    found = modes(tmp_path)
+    await engine.dispose()
+
+    assert (found.pop("new"), found.pop("deep")) == (0o700, 0o700)
+    assert "a ?%#.db-wal" in found
+    assert set(found.values()) == {0o600}
+
+
+async def test_the_file_is_private_before_sqlite_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, int]] = []
+    create = sqlite.create_async_engine
+
+    def noted(*arguments: Any, **options: Any) -> AsyncEngine:
+        seen.append(modes(tmp_path))
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(sqlite, "create_async_engine", noted)
+    await (await open_sqlite(tmp_path / "a.db", METADATA)).dispose()
+
+    assert seen == [{"a.db": 0o600}]
+
+
+async def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir(mode=0o755)
+    await (await open_sqlite(tmp_path / "mine" / "a.db", METADATA)).dispose()
+
+    assert modes(tmp_path)["mine"] == 0o755
+
+
+async def test_the_jobs_of_the_engine_are_private_too(tmp_path: Path) -> None:
+    engine = build_app(tmp_path / "home" / "sandbox").state.engine
+    await engine.look()
+    found = modes(tmp_path)
+    await engine.aclose()
+
+    assert found["home"] == found["sandbox"] == 0o700
+    assert found["engine.db"] == 0o600
