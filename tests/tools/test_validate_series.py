@@ -445,6 +445,7 @@ def broken_in_hundreds_of_places() -> Series:
     return series | {f"day {number} \u202e\n": 1.0 for number in range(400)}
 
 
+@pytest.mark.no_cover  # megabytes are slow to trace
 class TestSize:
     @pytest.mark.parametrize("make", [huge_daily, huge_monthly, broken_in_hundreds_of_places])
     async def test_the_answer_stays_small(self, client: Client, make: Callable[[], Series]) -> None:
