@@ -1,5 +1,6 @@
 """What happens before a tool or prompt sees a call: names and arguments that do not fit are answered helpfully."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -103,8 +104,10 @@ def _invalid_arguments(tool: str, errors: Sequence[ErrorDetails], arguments: Map
 
 
 def _bound(error: ErrorDetails) -> object:
-    """The nearest value that fits, where a number is too small or too large."""
+    """The nearest value that fits: of a number that is too small or too large, or of a misspelt choice."""
     context = error.get("ctx", {})
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        return _closest(error["input"], re.findall(r"'(\w+)'", str(context["expected"])))
     return context.get("ge", context.get("le"))
 
 

@@ -71,7 +71,9 @@ def add_resources(server: MCPServer[Desk], desk: Desk) -> None:
 
 def _listed(uri: str, title: str, mime_type: str, read: Callable[[], str]) -> FunctionResource:
     name = uri.rpartition("/")[2]
-    return FunctionResource.from_function(fn=read, uri=uri, name=name, title=title, mime_type=mime_type)
+    return FunctionResource.from_function(
+        fn=read, uri=uri, name=name, title=title, description=f"{title}.", mime_type=mime_type
+    )
 
 
 def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
@@ -88,7 +90,9 @@ def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
     }
     for part, (title, render) in renderings.items():
         uri = f"sybilion://jobs/{{job_id}}/{part}"
-        server.resource(uri, name=f"job_{part}", title=title, mime_type=_MARKDOWN)(_part(desk, render))
+        server.resource(uri, name=f"job_{part}", title=title, description=f"{title}.", mime_type=_MARKDOWN)(
+            _part(desk, render)
+        )
 
     @server.resource("sybilion://jobs/{job_id}/artifacts/{name}", title="An artifact as sent", mime_type=_JSON)
     async def artifact(job_id: str, name: str) -> str:

@@ -174,7 +174,8 @@ def render_backtest(report: Report, view: View = "summary") -> str:
             _REPORT_BYTES,
         )
     lines = [*sections.skill_section(skill, report.about("skill")), *report.about("bands")]
-    return "\n".join([*lines, _closer_look(report, "backtest", "table")])
+    step = _closer_look(report, "backtest", "table") if skill.windows else report.next_step.line
+    return "\n".join([*lines, step])
 
 
 def _closer_look(report: Report, artifact: str, view: str = "summary") -> str:

@@ -143,7 +143,14 @@ def report_of_folder(folder: Path, today: date) -> Report:
     except ValidationError as error:
         raise ArtifactError("status.json is no job of the API.") from error
     request = artifacts.get("submit_payload.json") or artifacts.get("input.json")
-    return build_report(artifacts, _facts(job, "sybilion", None, request), today)
+    backend = "local" if _is_embedded(artifacts.get("forecast.json")) else "sybilion"
+    return build_report(artifacts, _facts(job, backend, None, request), today)
+
+
+def _is_embedded(forecast: object) -> bool:
+    """Only the embedded engine says how it made a forecast."""
+    data = forecast.get("data") if isinstance(forecast, dict) else None
+    return isinstance(data, dict) and "pipeline_info" in data
 
 
 def _facts(job: Job, backend: str, submission: Submission | None, sent: object) -> JobFacts:

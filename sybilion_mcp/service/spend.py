@@ -44,7 +44,7 @@ async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int |
         raise Refusal("spend_refused", f"{cost}.", hint, changes=_ON_LOCAL)
     if max_cost_eur_cents is None and desk.settings.spend == "ask":
         hint = f"Ask the user. If they agree, call again with max_cost_eur_cents={high}. Nothing was sent."
-        raise Refusal("spend_refused", f"{cost}.", hint, changes={"max_cost_eur_cents": high})
+        raise Refusal("spend_refused", f"{cost}.", hint, changes=_ON_LOCAL)
     if max_cost_eur_cents is not None and max_cost_eur_cents < high:
         hint = f'Raise max_cost_eur_cents to {high} if the user agrees, or use backend="local", which is free.'
         message = f"{cost}, more than max_cost_eur_cents={max_cost_eur_cents}."

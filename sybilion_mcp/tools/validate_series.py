@@ -90,12 +90,14 @@ async def validate_series(
     read = {"file": file, "date_column": date_column, "value_column": value_column, "sheet": sheet}
     done = {"aggregate": aggregate if aggregate != "none" else None, "fill": fill if fill != "none" else None}
     said = {name: value for name, value in {**read, **done}.items() if value is not None}
-    return _render(found, options, {**said, **options.given()})
+    # Where paying is the default, the free engine has to be named to be meant.
+    free_first = ctx.request_context.lifespan_context.settings.default_backend != "local"
+    step = _submit(found, options, free_first) if found.valid else _again(found, {**said, **options.given()})
+    return _render(found, step)
 
 
-def _render(found: Validation, options: Options, said: Mapping[str, object]) -> CallToolResult:
+def _render(found: Validation, step: NextStep) -> CallToolResult:
     problems = [problem_data(one) for one in found.problems]
-    step = _submit(found, options) if found.valid else _again(found, said)
     lines = [_headline(found), *problem_lines(problems)]
     if found.profile:
         lines.append(describe_profile(found.profile))
@@ -123,7 +125,8 @@ def _headline(found: Validation) -> str:
     errors = [one for one in found.problems if one.severity == "error"]
     fixable = len([one for one in errors if one.fix])
     count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-    sound = f" The numbers are sound; submit them as series_id {found.series_id}." if found.series_id else ""
+    mendable = found.series_id and not any(one.field.startswith("timeseries") and not one.fix for one in errors)
+    sound = f" The numbers are sound; submit them as series_id {found.series_id}." if mendable else ""
     if fixable == len(errors):
         return f"Not ready: {count}, to be fixed by the arguments named.{sound}"
     if fixable:
@@ -141,9 +144,11 @@ def _again(found: Validation, said: Mapping[str, object]) -> NextStep:
     return NextStep("validate_series", {**said, **fixes(found.problems)}, " ".join(reason))
 
 
-def _submit(found: Validation, options: Options) -> NextStep:
+def _submit(found: Validation, options: Options, free_first: bool) -> NextStep:
     horizon = options.soft_horizon or (None if options.hard_horizon else max(found.allowed_horizons, default=None))
-    asked = {"soft_horizon": horizon, "hard_horizon": options.hard_horizon}
+    advised = free_first and found.triage is not None and found.triage.recommendation == "forecast here"
+    backend = "local" if advised else None
+    asked = {"soft_horizon": horizon, "hard_horizon": options.hard_horizon, "backend": backend}
     untitled = any(one.code == "title_missing" for one in found.problems)
     return NextStep(
         "submit_forecast",

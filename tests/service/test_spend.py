@@ -94,9 +94,11 @@ async def test_ask_names_the_cost_and_the_argument_and_the_agreed_call_goes_thro
     refusal = await refusal_of(submit(desk, order()))
     assert "0.52 to 0.63 EUR" in refusal.message
     assert "Ask the user" in refusal.hint
-    assert refusal.changes == {"max_cost_eur_cents": CHEAP}
+    assert f"max_cost_eur_cents={CHEAP}" in refusal.hint
+    # The ready-made next call must not be the consent that only a person can give.
+    assert refusal.changes == {"backend": "local"}
 
-    made = await submit(desk, order(**refusal.changes))
+    made = await submit(desk, order(max_cost_eur_cents=CHEAP))
     assert not made.reused
     assert len(api.submits) == 1
 
