@@ -13,8 +13,6 @@ from mcp.server.mcpserver.resources import FunctionResource
 from sybilion_mcp import hints
 from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.contract.schemas import schema, schema_names
-from sybilion_mcp.explain.facts import Report
-from sybilion_mcp.explain.report import render_backtest, render_drivers, render_forecast, render_report
 from sybilion_mcp.hints import Refusal, Subject
 from sybilion_mcp.intake.profile import describe, profile
 from sybilion_mcp.outside import clean, identifier
@@ -82,17 +80,16 @@ def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
         """Status, cost and artifacts of a job."""
         return await _told(_job_text(desk, job_id), _reading(job_id))
 
-    renderings: dict[str, tuple[str, Callable[[Report], str]]] = {
-        "report": ("The report on a finished job", render_report),
-        "forecast": ("The forecast of a job", render_forecast),
-        "drivers": ("The drivers of a job, with their doubts", render_drivers),
-        "backtest": ("How good past forecasts of a job were", render_backtest),
+    parts = {
+        "report": "The report on a finished job",
+        "forecast": "The forecast of a job",
+        "drivers": "The drivers of a job, with their doubts",
+        "backtest": "How good past forecasts of a job were",
     }
-    for part, (title, render) in renderings.items():
+    for part, title in parts.items():
         uri = f"sybilion://jobs/{{job_id}}/{part}"
-        server.resource(uri, name=f"job_{part}", title=title, description=f"{title}.", mime_type=_MARKDOWN)(
-            _part(desk, render)
-        )
+        described = server.resource(uri, name=f"job_{part}", title=title, description=f"{title}.", mime_type=_MARKDOWN)
+        described(_part(desk, part))
 
     @server.resource("sybilion://jobs/{job_id}/artifacts/{name}", title="An artifact as sent", mime_type=_JSON)
     async def artifact(job_id: str, name: str) -> str:
@@ -100,9 +97,12 @@ def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
         return (await _told(results.artifact(desk, job_id, name), _reading(job_id))).decode()
 
 
-def _part(desk: Desk, render: Callable[[Report], str]) -> Callable[[str], Awaitable[str]]:
+def _part(desk: Desk, part: str) -> Callable[[str], Awaitable[str]]:
     async def read(job_id: str) -> str:
         """Markdown summary of a finished job."""
+        from sybilion_mcp.explain import report
+
+        render: Callable[[report.Report], str] = getattr(report, f"render_{part}")
         return render(await _told(results.report(desk, job_id), _reading(job_id)))
 
     return read

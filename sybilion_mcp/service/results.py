@@ -1,18 +1,19 @@
-"""Results: the artifacts of a finished job, kept for good, and the report made of them."""
+"""Results: the artifacts of a finished job, kept for good, and the report made of them.
+
+What makes reports is imported with the first one: a server answers its first question sooner without it.
+"""
 
 import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from pydantic import ValidationError
 
 from sybilion_mcp.backends.base import AnswerError
-from sybilion_mcp.contract.artifacts import ArtifactError
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.explain.facts import JobFacts, Report
-from sybilion_mcp.explain.report import build_report
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import pages
@@ -22,6 +23,9 @@ from sybilion_mcp.service.files import write_new
 from sybilion_mcp.service.follow import current
 from sybilion_mcp.service.pages import Page
 from sybilion_mcp.store.records import Submission
+
+if TYPE_CHECKING:
+    from sybilion_mcp.explain.facts import JobFacts, Report
 
 FILES = {
     "forecast": "forecast.json",
@@ -40,7 +44,7 @@ REPORTED = (
 )
 
 
-async def report(desk: Desk, job_id: str) -> Report:
+async def report(desk: Desk, job_id: str) -> "Report":
     """What a finished job says. Raises `Refusal` when it is not finished, failed, or cannot be read."""
     job, backend = await finished_job(desk, job_id)
     read = {name: await _json(desk, job, backend, name) for name in REPORTED}
@@ -49,6 +53,9 @@ async def report(desk: Desk, job_id: str) -> Report:
         hint = 'get_status lists what the job has; read that with view="raw".'
         message = "The job has no forecast.json, so there is no report."
         raise Refusal("artifact_not_found", message, hint, next=NextStep("get_status", {"job_id": job_id}))
+    from sybilion_mcp.contract.artifacts import ArtifactError
+    from sybilion_mcp.explain.report import build_report
+
     facts = _facts(job, backend, await desk.store.submission_of(job_id), artifacts.get("input.json"))
     try:
         return build_report(artifacts, facts, desk.today())
@@ -126,11 +133,14 @@ async def _json(desk: Desk, job: Job, backend: str, name: str) -> object:
         raise _unreadable(f"{name} is no JSON.", job.job_id) from error
 
 
-def report_of_folder(folder: Path, today: date) -> Report:
+def report_of_folder(folder: Path, today: date) -> "Report":
     """The report on artifacts that lie in a folder, with status.json and submit_payload.json where they are there.
 
     Raises `ArtifactError` when the folder holds no readable forecast.json.
     """
+    from sybilion_mcp.contract.artifacts import ArtifactError
+    from sybilion_mcp.explain.report import build_report
+
     artifacts: dict[str, object] = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -153,8 +163,10 @@ def _is_embedded(forecast: object) -> bool:
     return isinstance(data, dict) and "pipeline_info" in data
 
 
-def _facts(job: Job, backend: str, submission: Submission | None, sent: object) -> JobFacts:
+def _facts(job: Job, backend: str, submission: Submission | None, sent: object) -> "JobFacts":
     """What is known beside the artifacts: from our submission, or from the job's own input when another made it."""
+    from sybilion_mcp.explain.facts import JobFacts
+
     request = submission.request if submission else sent if isinstance(sent, Mapping) else {}
     metadata = request.get("timeseries_metadata")
     title = metadata.get("title") if isinstance(metadata, Mapping) else None

@@ -1,14 +1,12 @@
 """read_artifact: a finished job's results, as a report, as tables, or raw in pages."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ResourceLink
 from pydantic import BaseModel, Field
 
-from sybilion_mcp.explain.facts import Report, View
-from sybilion_mcp.explain.report import render_backtest, render_drivers, render_forecast, render_report, report_data
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep, shown
 from sybilion_mcp.outside import identifier
@@ -17,6 +15,9 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.pages import Page, line
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import JobId, Next
+
+if TYPE_CHECKING:
+    from sybilion_mcp.explain.facts import Report, View
 
 _PARTS = {
     "report": None,
@@ -80,7 +81,9 @@ async def read_artifact(
     return _raw(job_id, name, await results.page(content, offset, limit))
 
 
-def _text(made: Report, artifact: str, view: View, offset: int) -> str:
+def _text(made: "Report", artifact: str, view: "View", offset: int) -> str:
+    from sybilion_mcp.explain.report import render_backtest, render_drivers, render_forecast, render_report
+
     match artifact:
         case "forecast":
             return render_forecast(made, view)
@@ -92,7 +95,9 @@ def _text(made: Report, artifact: str, view: View, offset: int) -> str:
             return render_report(made)
 
 
-def _report(made: Report, artifact: str, text: str) -> CallToolResult:
+def _report(made: "Report", artifact: str, text: str) -> CallToolResult:
+    from sybilion_mcp.explain.report import report_data
+
     data = report_data(made)
     parts = _PARTS[artifact]
     job_id = made.facts.job_id

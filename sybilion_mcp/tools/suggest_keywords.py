@@ -1,14 +1,16 @@
 """suggest_keywords: what to call a subject, so that the service may find its drivers."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from sybilion_mcp.keywords.suggest import Suggestion, suggest
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import Description, Next
+
+if TYPE_CHECKING:
+    from sybilion_mcp.keywords.suggest import Suggestion
 
 
 class Answer(BaseModel):
@@ -30,10 +32,12 @@ async def suggest_keywords(
     limit: Annotated[int, Field(description="How many.", ge=1, le=20)] = 20,
 ) -> Annotated[CallToolResult, Answer]:
     """Keywords for a subject, grouped by role, and what to ask the user. From a vocabulary, free."""
+    from sybilion_mcp.keywords.suggest import suggest
+
     return _render(suggest(title, description or "", region or "", existing or (), limit))
 
 
-def _render(found: Suggestion) -> CallToolResult:
+def _render(found: "Suggestion") -> CallToolResult:
     step = NextStep("submit_forecast", {"keywords": list(found.keywords)}, "with the series_id")
     subject = (
         f"Known subject: {', '.join(found.topics)}." if found.known else "Unknown subject: these are general terms."
