@@ -10,10 +10,11 @@ from typing import Any
 import anyio
 from sqlalchemy import Row, and_, case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store.records import OverCap, StoredJob, StoredSeries, Submission, now, timestamp
 from sybilion_mcp.store.sqlite import open_sqlite
 from sybilion_mcp.store.tables import artifacts, jobs, metadata, series, submissions
@@ -217,7 +218,14 @@ class Store:
     async def _opened(self) -> AsyncEngine:
         async with self._opening:
             if self._engine is None:
-                self._engine = await open_sqlite(self._home / "desk.db", metadata)
+                try:
+                    self._engine = await open_sqlite(self._home / "desk.db", metadata)
+                except (OSError, DatabaseError) as error:
+                    raise Refusal(
+                        "storage_failed",
+                        "The data folder of this server cannot be used.",
+                        "Ask the user to check SYBILION_MCP_HOME, its rights and the free space, and to restart.",
+                    ) from error
             return self._engine
 
 

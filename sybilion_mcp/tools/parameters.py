@@ -23,6 +23,3 @@ class Next(BaseModel):
 
     tool: str
     arguments: dict[str, Any]
-
-
-Step = Annotated[Next | None, Field(description="Sensible next call")]

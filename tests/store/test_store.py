@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from sybilion_mcp.contract.jobs import ArtifactRef, Job
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, now
 from sybilion_mcp.store.store import Store
 
@@ -475,3 +476,20 @@ async def test_an_artifact_once_kept_does_not_change(opened: Opening) -> None:
     await store.put_artifact("j", "a", b"second")
 
     assert await store.artifact("j", "a") == b"first"
+
+
+@pytest.mark.parametrize("damage", ["a file in its place", "garbage in the database"])
+async def test_a_data_folder_that_cannot_be_used_is_told_as_that(tmp_path: Path, damage: str) -> None:
+    home = tmp_path / "home"
+    if damage == "a file in its place":
+        home.write_text("not a folder")
+    else:
+        home.mkdir()
+        (home / "desk.db").write_bytes(b"this is no database" * 100)
+    store = Store(home)
+
+    with pytest.raises(Refusal) as refused:
+        await store.job_ids("", 1)
+
+    assert refused.value.code == "storage_failed"
+    await store.aclose()
