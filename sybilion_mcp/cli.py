@@ -1,4 +1,4 @@
-"""The command line: serve (the default), demo, sandbox, explain."""
+"""The command line: serve (the default), demo, sandbox, explain, drivers."""
 
 import argparse
 import sys
@@ -58,7 +58,33 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("source", metavar="DIR_OR_JOB")
     explain.add_argument("--json", action="store_true", help="the report as data")
     explain.set_defaults(run=_explain)
+
+    _add_drivers(commands.add_parser("drivers", help="your folder of series that may drive a forecast"))
     return parser
+
+
+def _add_drivers(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    add = actions.add_parser("add", help="put the series of a CSV, Excel or Parquet file into the folder")
+    add.add_argument("file", metavar="FILE", help="one column of dates, one column for each series")
+    add.add_argument("--name", help="of the series, for a file with one; otherwise the header of its column")
+    add.add_argument("--region", help="where the series are from; a word that filters and rankings know them by")
+    add.add_argument("--category", help="what the series are about, as for --region")
+    add.add_argument("--date-column")
+    add.add_argument("--value-column", action="append", help="repeatable; without it, every column but the dates")
+    add.add_argument("--sheet", help="of an Excel workbook")
+    add.add_argument("--aggregate", choices=["none", "mean", "sum", "last"], default="none", help="days to months")
+    add.add_argument("--fill", choices=["none", "linear", "previous", "zero"], default="none", help="missing months")
+    add.set_defaults(run=_drivers_add)
+
+    listing = actions.add_parser("list", help="the series in the folder")
+    listing.add_argument("--json", action="store_true", help="the list as data")
+    listing.set_defaults(run=_drivers_list)
+
+    remove = actions.add_parser("remove", help="take series out of the folder")
+    remove.add_argument("series", nargs="+", metavar="NAME_OR_ID", help="as `drivers list` shows them")
+    remove.set_defaults(run=_drivers_remove)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -79,7 +105,8 @@ def _sandbox(arguments: argparse.Namespace) -> int:
         return _complain("The embedded engine is not installed: pip install 'sybilion-mcp[engine]'")
     from sybilion_mcp.engine.sandbox import serve_sandbox
 
-    serve_sandbox(arguments.host, arguments.port, _settings(arguments).home / "sandbox")
+    settings = _settings(arguments)
+    serve_sandbox(arguments.host, arguments.port, settings.home / "sandbox", settings.drivers_file)
     return 0
 
 
@@ -87,6 +114,26 @@ def _explain(arguments: argparse.Namespace) -> int:
     from sybilion_mcp.explain_command import explain
 
     return explain(arguments.source, _settings(arguments), as_json=arguments.json)
+
+
+def _drivers_add(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.drivers_command import Source, add_drivers
+
+    asked = {name: getattr(arguments, name) for name in ("file", "name", "date_column", "sheet", "aggregate", "fill")}
+    source = Source(**asked, value_columns=tuple(arguments.value_column or ()))
+    return add_drivers(_settings(arguments).drivers_file, source, arguments.region, arguments.category)
+
+
+def _drivers_list(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.drivers_command import list_drivers
+
+    return list_drivers(_settings(arguments).drivers_file, as_json=arguments.json)
+
+
+def _drivers_remove(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.drivers_command import remove_drivers
+
+    return remove_drivers(_settings(arguments).drivers_file, arguments.series)
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":

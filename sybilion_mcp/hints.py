@@ -1,16 +1,17 @@
 """From a failure to what happened, why, and what to do next.
 
-The codes are a closed list (`CODES`). `_code_of` is the one table from a backend's answer to a code, `_WORDS` the one
-place that writes about it. Only our own words are used: an API's sentence tells causes apart, it is never quoted.
+The codes are a closed list (`CODES`). `_code_of` is the one table from a backend's answer to a code, `hint_words`
+the one place that writes about it. Only our own words are used: an API's sentence tells causes apart, it is never
+quoted.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import is_request_field
+from sybilion_mcp.hint_words import LOST_ANSWER, ON_LOCAL, WORDS, words_of
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 
@@ -33,7 +34,7 @@ class Refusal(Exception):
         problems: Sequence[Problem] = (),
         retry_after_s: int | None = None,
     ) -> None:
-        words = _WORDS.get(code)
+        words = WORDS.get(code)
         self.code = code
         self.message = message or (words.message if words else "")
         self.hint = hint or (words.hint if words else "")
@@ -70,123 +71,6 @@ class Subject:
         return str(self.arguments.get("job_id", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    message: str
-    hint: str
-    next: Literal["again", "status", "local", "validate"] = "again"
-    retry_after_s: int | None = None
-    local_helps: bool = False
-
-
-_ON_LOCAL = 'The embedded engine needs neither token nor network and is free: submit with backend="local".'
-
-_WORDS: dict[str, _Words] = {
-    "token_missing": _Words(
-        "The Sybilion API needs a token and none is configured.",
-        "Ask the user to set SYBILION_API_TOKEN in the server's environment and restart it.",
-        "local",
-        local_helps=True,
-    ),
-    "token_rejected": _Words(
-        "The service does not accept the configured token.",
-        "Retrying is useless. Ask the user to check SYBILION_API_TOKEN (it begins with sk_ops_) and restart.",
-        "local",
-        local_helps=True,
-    ),
-    "insufficient_balance": _Words(
-        "The account's available credit does not cover the hold for this job.",
-        "Retrying now is useless. Wait until running jobs settle, ask the user to top up, or make the job cheaper with "
-        "driver_limit=0.",
-        "local",
-        local_helps=True,
-    ),
-    "job_not_found": _Words(
-        "No such job: the id is wrong, belongs to another account, or the service no longer keeps it.",
-        "Retrying is useless. Check the id with the user; results read through this server before stay readable. "
-        "To forecast the series again, submit it; the very same request takes resubmit=true, if the user agrees.",
-        "validate",
-    ),
-    "artifact_not_found": _Words(
-        "This job has no such artifact.",
-        'Read artifact="report", or get_status for the names this job offers.',
-        "status",
-    ),
-    "not_ready": _Words(
-        "The job is not finished, so its results do not exist yet.",
-        "Wait with get_status until it is completed and settled.",
-        "status",
-        20,
-    ),
-    "body_too_large": _Words(
-        "The request is larger than the 2 MiB the service accepts.",
-        "Send monthly values only: validate_series with aggregate turns daily or weekly data into months.",
-        "validate",
-    ),
-    "artifact_too_large": _Words(
-        "The artifact is larger than 100 MiB and was not kept.",
-        "Read another artifact; forecast.json is always small.",
-        "status",
-    ),
-    "validation_failed": _Words(
-        "The request breaks a rule of the service; no job was made and nothing was charged.",
-        "Correct the named argument and call again.",
-        "validate",
-    ),
-    "bad_request": _Words(
-        "The service could not read the request; no job was made.",
-        "Retrying the same call is useless. Check the series with validate_series.",
-        "validate",
-    ),
-    "rate_limited": _Words(
-        "Too many requests within a minute.",
-        "Wait a minute, then make the same call once.",
-        retry_after_s=60,
-    ),
-    "too_many_jobs": _Words(
-        "As many jobs are running as the account may have at once; no job was made.",
-        "Wait for one of them to finish with get_status, then submit again.",
-        retry_after_s=120,
-        local_helps=True,
-    ),
-    "upstream_failed": _Words(
-        "A part of the service behind the API failed.",
-        "Make the same call again in a while.",
-        retry_after_s=30,
-    ),
-    "unavailable": _Words(
-        "The service is unavailable, or this feature is not enabled for the account.",
-        "Try once more in a few minutes; if it stays, ask the user about the account.",
-        retry_after_s=120,
-        local_helps=True,
-    ),
-    "server_error": _Words(
-        "The service failed with an error of its own.",
-        "Make the same call again in a while; if it stays, report the trace id to the service.",
-        retry_after_s=30,
-    ),
-    "unreachable": _Words(
-        "The service could not be reached.",
-        "Check the network and SYBILION_API_BASE_URL, then make the same call again.",
-        retry_after_s=15,
-        local_helps=True,
-    ),
-    "timed_out": _Words(
-        "The service did not answer in time.",
-        "Make the same call again in a while.",
-        retry_after_s=30,
-    ),
-    "unreadable_answer": _Words(
-        "The service answered with something that is not an answer of its API.",
-        "Check SYBILION_API_BASE_URL: a proxy or another site may have answered. Then make the same call again.",
-        retry_after_s=30,
-    ),
-    "internal_error": _Words(
-        "This server failed on something it did not expect; the details are in its log.",
-        "Make the same call once more; if it fails again, report it with the log to the project.",
-    ),
-}
-
 _REFUSALS = (
     "read_only", "spend_refused", "submission_unknown", "series_not_found", "job_failed", "invalid_argument",
     "unknown_argument", "unknown_tool", "engine_missing", "extra_missing", "unreadable_artifact",
@@ -195,12 +79,7 @@ _REFUSALS = (
     "ambiguous_number", "storage_failed",
 )  # fmt: skip
 
-CODES: tuple[str, ...] = (*_WORDS, *_REFUSALS)
-
-_LOST_ANSWER = (
-    "Whether a job was made is unknown. Call submit_forecast again with the same arguments, without resubmit: it looks "
-    "for the job first and never pays twice."
-)
+CODES: tuple[str, ...] = (*WORDS, *_REFUSALS)
 
 
 def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
@@ -208,11 +87,11 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
     if isinstance(error, Refusal):
         return _explain_refusal(error, subject)
     code = _code_of(error)
-    words = _WORDS[code]
+    words = words_of(code, error.backend)
     lost = error.operation == "submit" and outcome_unknown(error)
-    hint = _LOST_ANSWER if lost else words.hint
+    hint = LOST_ANSWER if lost else words.hint
     if words.local_helps and subject.tool == "submit_forecast" and not lost:
-        hint = f"{hint} {_ON_LOCAL}"
+        hint = f"{hint} {ON_LOCAL}"
     return Failure(
         code,
         words.message,
@@ -227,7 +106,7 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
 
 def unexpected(subject: Subject) -> Failure:
     """The failure for a bug of ours: nothing of the exception is shown."""
-    words = _WORDS["internal_error"]
+    words = WORDS["internal_error"]
     return Failure("internal_error", words.message, words.hint, _next("find", subject))
 
 
@@ -240,7 +119,7 @@ def outcome_unknown(error: BackendError) -> bool:
 
 
 def _explain_refusal(error: Refusal, subject: Subject) -> Failure:
-    words = _WORDS.get(error.code)
+    words = WORDS.get(error.code)
     unknown = error.code == "submission_unknown"
     then = _next("find" if unknown else words.next if words else "again", subject)
     if error.changes:

@@ -31,6 +31,8 @@ _EXPECTED = {
     "float_parsing": "a number",
     "missing": "a value; it is required",
 }
+_IDS = "a list of whole numbers (ids; on the embedded engine `sybilion-mcp drivers list` shows them)"
+_FILTERS = ("regions", "categories")
 
 
 def guard_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
@@ -126,8 +128,11 @@ def _reason(error: ErrorDetails) -> str:
             return f"must be at least {context['ge']:g}"
         case "less_than_equal":
             return f"must be at most {context['le']:g}"
+        case _ if error["loc"][0] in _FILTERS:
+            return f"must be {_IDS}"
         case kind:
-            return f"must be {_EXPECTED.get(kind, 'of another kind')}"
+            inside = "a list; each in it must be " if len(error["loc"]) > 1 and isinstance(error["loc"][1], int) else ""
+            return f"must be {inside}{_EXPECTED.get(kind, 'of another kind')}"
 
 
 def _closest(name: str, names: Sequence[str] | Mapping[str, object]) -> str | None:

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
         """In the environment, folders are separated as in PATH."""
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
+    @property
+    def drivers_file(self) -> Path:
+        """The driver folder of the embedded engine, which the sandbox shares."""
+        return self.home / "drivers.db"
+
     @field_validator("home", mode="after")
     @classmethod
     def _expand(cls, value: Path) -> Path:

@@ -1,9 +1,10 @@
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import anyio
 import hypothesis
 import pytest
 from mcp import Client
@@ -69,3 +70,12 @@ def good_series(months: int = 132, last: date = date(2026, 10, 1)) -> dict[str, 
         f"{index // 12}-{index % 12 + 1:02d}-01": round(100 + 0.3 * step + 9 * math.sin(index / 12 * 2 * math.pi), 2)
         for step, index in enumerate(range(end - months + 1, end + 1))
     }
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for what another thread or process does."""
+    with anyio.fail_after(seconds):
+        while True:
+            if condition():
+                return
+            await anyio.sleep(0.01)

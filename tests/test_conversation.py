@@ -1,6 +1,9 @@
 """The forecasting conversation from the broken series to the report, as an agent has it."""
 
+import itertools
 import json
+import random
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -32,9 +35,9 @@ def data_of(result: CallToolResult) -> dict[str, Any]:
     return result.structured_content
 
 
-async def finished_job(client: Client, **options: Any) -> str:
+async def finished_job(client: Client, series: Mapping[str, float] | None = None, **options: Any) -> str:
     """Given a job that has run to its end."""
-    checked = data_of(await call(client, "validate_series", series=good_series(), title=TITLE))
+    checked = data_of(await call(client, "validate_series", series=dict(series or good_series()), title=TITLE))
     made = data_of(await call(client, "submit_forecast", series_id=checked["series_id"], soft_horizon=12, **options))
     status = data_of(await call(client, "get_status", job_id=made["job_id"], wait_seconds=45))
     assert (status["status"], status["settled"]) == ("completed", True)
@@ -116,12 +119,14 @@ async def test_the_same_question_is_answered_by_the_same_job(client: Client) -> 
 
 
 async def test_drivers_are_named_as_the_caller_knows_them(client: Client) -> None:
-    target = good_series()
-    values = list(target.values())
-    leading = {month: values[min(step + 2, len(values) - 1)] for step, month in enumerate(target)}
+    chance = random.Random(3)
+    price = list(itertools.accumulate((chance.gauss(0, 1) for _ in range(133)), initial=60.0))
+    months = list(good_series())
+    leading = dict(zip(months, price[2:], strict=True))
+    demand = {month: 3 * price[step] + chance.gauss(0, 0.5) for step, month in enumerate(months)}
     checked = data_of(await call(client, "validate_series", series=leading, title="A price that leads by two months"))
 
-    job_id = await finished_job(client, aux_series_ids=[checked["series_id"]])
+    job_id = await finished_job(client, demand, aux_series_ids=[checked["series_id"]])
 
     report = await call(client, "read_artifact", job_id=job_id)
     assert "A price that leads by two months" in text_of(report)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import sybilion_mcp
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, Transport, TransportError
 from sybilion_mcp.contract.problem import Problem
+from sybilion_mcp.hint_words import LOCAL_WORDS, WORDS
 from sybilion_mcp.hints import CODES, Failure, Refusal, Subject, explain, outcome_unknown, unexpected
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.tools import core_tools
@@ -192,6 +193,40 @@ def test_a_submit_that_cannot_be_made_there_can_be_made_here(status: int) -> Non
     failure = failure_of(answered("submit", status, "no"))
 
     assert 'backend="local"' in failure.hint
+
+
+# The embedded engine
+
+
+def of_the_engine(error: BackendError) -> BackendError:
+    error.backend = "local"
+    return error
+
+
+@pytest.mark.parametrize("operation", ["submit", "job", "artifact", "jobs"])
+@pytest.mark.parametrize(
+    ("status", "sentence"), [(429, "too many concurrent jobs"), (503, "down"), (500, "internal error"), (302, "")]
+)
+def test_a_failure_of_the_embedded_engine_is_told_as_that(operation: str, status: int, sentence: str) -> None:
+    failure = failure_of(of_the_engine(answered(operation, status, sentence)))
+
+    assert "engine" in failure.message
+    assert (failure.retryable, failure.retry_after_s) == (True, 15)
+    for elsewhere in ("account", "SYBILION_API", "network", 'backend="local"'):
+        assert elsewhere not in failure.hint
+
+
+@pytest.mark.parametrize("kind", get_args(Transport))
+def test_the_embedded_engine_is_never_looked_for_in_the_network(kind: Transport) -> None:
+    failure = failure_of(of_the_engine(TransportError("job", kind, sent=True)))
+
+    assert failure.code == kind
+    assert "engine" in failure.message
+    assert "SYBILION_API_BASE_URL" not in failure.hint
+
+
+def test_words_for_the_embedded_engine_stand_beside_those_for_a_service() -> None:
+    assert LOCAL_WORDS.keys() <= WORDS.keys()
 
 
 # Text from outside

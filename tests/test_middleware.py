@@ -16,6 +16,8 @@ pytestmark = pytest.mark.anyio
 
 TITLE = "Monthly demand for a made-up product in Austria, units"
 
+IDS = "must be a list of whole numbers (ids; on the embedded engine `sybilion-mcp drivers list` shows them)"
+
 
 async def answered(client: Client, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str, bool]:
     with anyio.fail_after(20):
@@ -123,6 +125,10 @@ async def test_an_unknown_tool_like_no_other_names_them_all(client: Client) -> N
         ("submit_forecast", {"backend": "oracle"}, "backend must be one of local or sybilion"),
         ("submit_forecast", {"max_cost_eur_cents": -5}, "max_cost_eur_cents must be at least 0"),
         ("submit_forecast", {"aux_series_ids": "s_1"}, "aux_series_ids must be a list"),
+        ("submit_forecast", {"regions": ["Germany"]}, f"regions {IDS}."),
+        ("submit_forecast", {"regions": "Germany"}, f"regions {IDS}."),
+        ("submit_forecast", {"categories": [1, 2.5, "x"]}, f"categories {IDS}."),
+        ("submit_forecast", {"keywords": [1]}, "keywords must be a list; each in it must be text"),
         ("validate_series", {"series": [1, 2]}, "series must be an object of date to number"),
         ("validate_series", {"series": "no JSON"}, "series must be an object of date to number"),
         ("read_artifact", {"job_id": "j", "view": "pretty"}, "view must be one of summary, table or raw"),

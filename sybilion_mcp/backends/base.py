@@ -9,7 +9,13 @@ Transport = Literal["unreachable", "timed_out", "unreadable_answer"]
 
 
 class BackendError(Exception):
-    """A backend did not do what was asked. `operation` names the call for people: "submit", "artifact", …"""
+    """A backend did not do what was asked.
+
+    `operation` names the call for people: "submit", "artifact", … `backend` is the name of who failed; the client
+    puts it there.
+    """
+
+    backend = ""
 
     def __init__(self, operation: str, message: str) -> None:
         super().__init__(message)

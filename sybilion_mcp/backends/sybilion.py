@@ -13,7 +13,7 @@ import httpx
 import stamina
 from pydantic import BaseModel, ValidationError
 
-from sybilion_mcp.backends.base import AnswerError, TooLargeError, TransportError
+from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
 from sybilion_mcp.contract.jobs import Accepted, Account, Job, JobPage
 from sybilion_mcp.contract.request import encode
 
@@ -67,39 +67,52 @@ class SybilionClient:
         )
 
     async def submit(self, body: Mapping[str, object]) -> Accepted:
-        with _within(self._answer_seconds, "submit"):
+        with self._signed(), _within(self._answer_seconds, "submit"):
             async with self._open("submit", "POST", "/api/v1/forecasts", encode(body)) as response:
                 return _decoded("submit", Accepted, await _read("submit", response, MAX_ANSWER_BYTES))
 
     async def job(self, job_id: str) -> Job:
-        job = await self._get("job", f"/api/v1/forecasts/{_segment(job_id)}", Job)
-        if job.job_id != job_id:
-            raise TransportError("job", "unreadable_answer", sent=True)
-        return job
+        with self._signed():
+            job = await self._get("job", f"/api/v1/forecasts/{_segment(job_id)}", Job)
+            if job.job_id != job_id:
+                raise TransportError("job", "unreadable_answer", sent=True)
+            return job
 
     async def artifact(self, job_id: str, name: str) -> bytes:
         """The bytes of one artifact, as sent. Raises `TooLargeError` above 100 MiB."""
         path = f"/api/v1/forecasts/{_segment(job_id)}/artifacts/{_segment(name)}"
-        return await self._get_bytes("artifact", path, MAX_ARTIFACT_BYTES, ARTIFACT_SECONDS)
+        with self._signed():
+            return await self._get_bytes("artifact", path, MAX_ARTIFACT_BYTES, ARTIFACT_SECONDS)
 
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
         """Every job of the account made since then, and perhaps some older ones. None when they fill `JOB_PAGES`."""
         found: dict[str, Job] = {}
         for number in range(1, JOB_PAGES + 1):
             path = f"/api/v1/jobs?sort=created_at&order=desc&limit=200&page={number}"
-            page = (await self._get("jobs", path, _WholePage)).jobs
+            with self._signed():
+                page = (await self._get("jobs", path, _WholePage)).jobs
             found |= {job.job_id: job for job in page}
             if not page or (page[-1].created is not None and page[-1].created < since):
                 return list(found.values())
         return None
 
     async def account(self) -> Account:
-        return await self._get("account", "/api/v1/me", Account)
+        with self._signed():
+            return await self._get("account", "/api/v1/me", Account)
 
     async def aclose(self) -> None:
         await self._http.aclose()
         if self._on_close is not None:
             await self._on_close()
+
+    @contextmanager
+    def _signed(self) -> Iterator[None]:
+        """Every failure says whose it is."""
+        try:
+            yield
+        except BackendError as error:
+            error.backend = self.name
+            raise
 
     async def _get(self, operation: str, path: str, model: type[Answer]) -> Answer:
         content = await self._get_bytes(operation, path, MAX_ANSWER_BYTES, self._answer_seconds)

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sybilion_mcp.contract.request import MAX_HORIZON
+
 _DATE = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2}(?:[T ].*)?)?", re.ASCII)
 _LAG = re.compile(r"(?:lag_)?(\d{1,4})(?:\.0*)?", re.ASCII)
 _HORIZON = re.compile(r"(?:horizon_)?(\d{1,4})", re.ASCII)
 _MEDIAN = 0.5
+_MOST_SERIES = 10**6  # no folder holds as many
 _LARGEST = 1e100  # no series gets there, and below it no mean or ratio of differences turns into NaN
 
 
@@ -31,15 +34,39 @@ class ForecastMonth:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
-    """The months in order; `horizon` is their number as the API states it.
+class Rung:
+    """A horizon that was tried; `relative_error` is the past error ÷ that of the better naive forecast."""
 
-    `drivers_used` is what the embedded engine says of itself; the API does not say it.
+    horizon: int
+    relative_error: float | None
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInfo:
+    """What the embedded engine says of a forecast of its own; the API says nothing of the kind.
+
+    `candidates_offered` counts the driver series of the request and of the user's folder, also those of the folder
+    that were not tried: too short, or the series itself. Their names are outside text. `baseline_backtest_mae` is
+    the mean absolute error of the backtest's windows without drivers. None where it is not said.
     """
+
+    drivers_in_forecast: bool | None = None
+    driverless_fallback: bool = False
+    ladder: tuple[Rung, ...] = ()
+    baseline_backtest_mae: float | None = None
+    candidates_offered: int | None = None
+    candidates_too_short: tuple[str, ...] = ()
+    candidates_same_as_series: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The months in order; `horizon` is their number as the API states it. Only the embedded engine gives `info`."""
 
     months: tuple[ForecastMonth, ...]
     horizon: int
-    drivers_used: bool | None = None
+    info: PipelineInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +115,8 @@ def read_forecast(payload: object) -> Forecast:
     if not months:
         raise ArtifactError(f"{artifact}: no month carries a forecast")
     horizon = _number(data.get("forecast_horizon"))
-    info = data.get("pipeline_info")
-    used = info.get("drivers_in_forecast") if isinstance(info, dict) else None
-    drivers_used = used if isinstance(used, bool) else None
-    return Forecast(tuple(months), len(months) if horizon is None else int(horizon), drivers_used)
+    info = _pipeline_info(data.get("pipeline_info"))
+    return Forecast(tuple(months), len(months) if horizon is None else int(horizon), info)
 
 
 def read_external_signals(payload: object) -> tuple[Driver, ...]:
@@ -149,6 +174,29 @@ def _data(payload: object, artifact: str) -> object:
     if "data" not in envelope:
         raise ArtifactError(f"{artifact}: there is no data in it")
     return envelope["data"]
+
+
+def _pipeline_info(given: object) -> PipelineInfo | None:
+    """What of it has the expected type; the rest counts as not said."""
+    if not isinstance(given, dict):
+        return None
+    used, offered = given.get("drivers_in_forecast"), given.get("candidates_offered")
+    return PipelineInfo(
+        drivers_in_forecast=used if isinstance(used, bool) else None,
+        driverless_fallback=given.get("driverless_fallback") is True,
+        ladder=tuple(_rungs(_list(given.get("ladder")))),
+        baseline_backtest_mae=_number(given.get("baseline_backtest_mae")),
+        candidates_offered=offered if type(offered) is int and 0 <= offered < _MOST_SERIES else None,
+        candidates_too_short=_names(given.get("candidates_too_short")),
+        candidates_same_as_series=_names(given.get("candidates_same_as_series")),
+    )
+
+
+def _rungs(entries: list[object]) -> Iterator[Rung]:
+    for entry in entries[:MAX_HORIZON]:
+        horizon, good = (entry.get("horizon"), entry.get("good")) if isinstance(entry, dict) else (None, None)
+        if isinstance(entry, dict) and type(horizon) is int and 1 <= horizon <= MAX_HORIZON and isinstance(good, bool):
+            yield Rung(horizon, _number(entry.get("relative_error")), good)
 
 
 def _driver(key: str, entry: object, artifact: str) -> Driver:
@@ -268,6 +316,14 @@ def _object(value: object, artifact: str, what: str) -> dict[str, object]:
 
 def _maybe_object(value: object, artifact: str, what: str) -> dict[str, object]:
     return {} if value is None else _object(value, artifact, what)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(one for one in _list(value) if isinstance(one, str))
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _number(value: object) -> float | None:

@@ -137,9 +137,11 @@ def filters(draft: Draft) -> Iterator[Problem]:
             message = counted(f"{ids[wrong[0]]} is outside {FILTER_IDS[0]} to {FILTER_IDS[-1]}.", len(wrong))
             yield Problem("filter_id_out_of_range", f"{field}[{wrong[0]}]", message, Fix(field, usable))
     if given.limit is not None and given.limit not in DRIVER_LIMITS:
-        nearest = min(max(given.limit, DRIVER_LIMITS[0]), DRIVER_LIMITS[-1])
-        message = f"{given.limit} is outside {DRIVER_LIMITS[0]} to {DRIVER_LIMITS[-1]}."
-        yield Problem("driver_limit_out_of_range", "filters.limit", message, Fix("filters.limit", nearest))
+        below = given.limit < DRIVER_LIMITS[0]  # the nearest would turn drivers off, which is another question
+        fix = None if below else Fix("filters.limit", DRIVER_LIMITS[-1])
+        means = "; 0 asks for no drivers at all, leaving it out for the usual number" if below else ""
+        message = f"{given.limit} is outside {DRIVER_LIMITS[0]} to {DRIVER_LIMITS[-1]}{means}."
+        yield Problem("driver_limit_out_of_range", "filters.limit", message, fix)
 
 
 def max_num_features(draft: Draft) -> Iterator[Problem]:

@@ -18,26 +18,26 @@ Text = Annotated[str, Field(min_length=0)]
 """Text that UTF-8 can carry: the constraint makes pydantic look at every character, so half a surrogate pair fails."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """JSON types as they are written: "12" is no integer, 3.0 neither. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class TimeseriesMetadata(_Strict):
+class TimeseriesMetadata(Strict):
     title: Text | None = None
     description: Text | None = None
     keywords: list[Text] | None = None
 
 
-class Filters(_Strict):
+class Filters(Strict):
     regions: list[int] | None = None
     categories: list[int] | None = None
     limit: int | None = None
     general_drivers: bool | None = None
 
 
-class ForecastRequest(_Strict):
+class ForecastRequest(Strict):
     """The body of `POST /api/v1/forecasts`. Everything may be absent here; rules.py says what may not."""
 
     pipeline_version: Text | None = None

@@ -5,11 +5,12 @@ Both run the same checks. After a problem with a fix the checks go on with the f
 offered fixes together leave none of the problems they belong to.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sybilion_mcp.contract import option_rules, series_rules
 from sybilion_mcp.contract.draft import Draft
@@ -17,6 +18,7 @@ from sybilion_mcp.contract.problem import Fix, Problem
 from sybilion_mcp.contract.request import MAX_BODY_BYTES, ForecastRequest, encode
 
 Rule = Callable[[Draft], Iterator[Problem]]
+Request = TypeVar("Request", bound=BaseModel)
 
 RULES: tuple[Rule, ...] = (
     option_rules.pipeline_version,
@@ -56,8 +58,7 @@ _EXPECTED = {
 def check_request(body: Mapping[str, object], today: date) -> list[Problem]:
     """Every problem of a decoded body, in the API's order; `today` is the current date in UTC."""
     draft = Draft(ForecastRequest(), today)
-    problems = list(_problems(body, draft))
-    return [_settle(problem, draft) for problem in problems]
+    return settled(list(_problems(body, draft)), draft)
 
 
 def first_problem(body: Mapping[str, object], today: date) -> Problem | None:
@@ -66,48 +67,51 @@ def first_problem(body: Mapping[str, object], today: date) -> Problem | None:
 
 
 def _problems(body: Mapping[str, object], draft: Draft) -> Iterator[Problem]:
-    yield from _size(body)
-    type_problems, draft.request = _decode(body)
+    yield from size(body)
+    type_problems, draft.request = decode(body, ForecastRequest)
     yield from type_problems
     draft.unreadable = frozenset(problem.field for problem in type_problems)
-    for rule in RULES:
+    yield from apply_rules(RULES, draft)
+
+
+def apply_rules(rules: Iterable[Rule], draft: Draft) -> Iterator[Problem]:
+    """What the rules say, one after the other, each on the draft as the fixes before it leave it."""
+    for rule in rules:
         for problem in rule(draft):
             yield problem
             if problem.fix:
                 draft.apply(problem.fix)
 
 
-def _settle(problem: Problem, draft: Draft) -> Problem:
+def settled(problems: Iterable[Problem], draft: Draft) -> list[Problem]:
     """Two problems may change one argument; what both offer is the value that holds in the end."""
-    if problem.fix is None:
-        return problem
-    return replace(problem, fix=Fix(problem.fix.field, draft.value(problem.fix.field)))
+    return [replace(one, fix=Fix(one.fix.field, draft.value(one.fix.field))) if one.fix else one for one in problems]
 
 
-def _size(body: Mapping[str, object]) -> Iterator[Problem]:
+def size(body: Mapping[str, object]) -> Iterator[Problem]:
     try:
-        size = len(encode(body))
+        length = len(encode(body))
     except (TypeError, ValueError, RecursionError):
         return  # not JSON, or nested too deeply to be written: the type checks say where
-    if size > MAX_BODY_BYTES:
+    if length > MAX_BODY_BYTES:
         yield Problem(
             "body_too_large",
             "body",
-            f"The request has {size:,} bytes; at most {MAX_BODY_BYTES:,} (2 MiB) are accepted.",
+            f"The request has {length:,} bytes; at most {MAX_BODY_BYTES:,} (2 MiB) are accepted.",
             status=413,
         )
 
 
-def _decode(body: Mapping[str, object]) -> tuple[list[Problem], ForecastRequest]:
+def decode(body: Mapping[str, object], model: type[Request]) -> tuple[list[Problem], Request]:
     """The request as far as its types are right, and one problem for each value whose type is wrong."""
     try:
-        return [], ForecastRequest.model_validate(dict(body))
+        return [], model.model_validate(dict(body))
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         wrong = {detail["loc"][0] for detail in details}
         readable = {name: value for name, value in body.items() if name not in wrong}
         problems = [_wrong_type(detail["loc"], detail["type"]) for detail in details]
-        return problems, ForecastRequest.model_validate(readable)
+        return problems, model.model_validate(readable)
 
 
 def _wrong_type(loc: tuple[int | str, ...], kind: str) -> Problem:

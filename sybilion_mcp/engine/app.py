@@ -1,49 +1,55 @@
 """The embedded engine behind the Sybilion API's routes, bodies and errors."""
 
-import hashlib
 import json
 import re
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from datetime import date
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
-import anyio
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sybilion_mcp.clock import utc_today
 from sybilion_mcp.contract.jobs import JOB_STATUSES
-from sybilion_mcp.contract.problem import Problem
-from sybilion_mcp.contract.request import MAX_BODY_BYTES
+from sybilion_mcp.contract.request import Filters, ForecastRequest
 from sybilion_mcp.contract.rules import first_problem
+from sybilion_mcp.engine.candidate import Candidate, wants_drivers
+from sybilion_mcp.engine.driver_routes import DRIVER_ROUTES
 from sybilion_mcp.engine.jobs import Engine
-from sybilion_mcp.engine.table import SORTABLE, JobQuery, JobRow
+from sybilion_mcp.engine.library import DriverLibrary
+from sybilion_mcp.engine.table import SORTABLE, JobQuery, JobRow, TooManyJobs
+from sybilion_mcp.engine.wire import Answer, TraceId, account_of, crashed, decode, invalid, read_body, refused
 
-TOKEN = re.compile(r"Bearer (sk_ops_\S+)", re.IGNORECASE)
 ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-BODY_SECONDS = 20.0  # in which a whole body must have come
 
 Today = Callable[[], date]
 
 
-def build_app(home: Path, *, workers: int = 2, today: Today = utc_today, executor: Executor | None = None) -> Starlette:
+def build_app(
+    home: Path,
+    *,
+    workers: int = 2,
+    today: Today = utc_today,
+    executor: Executor | None = None,
+    drivers: Path | None = None,
+) -> Starlette:
     """The Sybilion API over the embedded engine, with its jobs in `home`/engine.db.
 
     Works under a server (the lifespan ends the workers) and in process over `httpx.ASGITransport`, where the
-    caller awaits `app.state.engine.aclose()`. `executor` replaces the worker processes.
+    caller awaits `app.state.engine.aclose()`. `executor` replaces the worker processes. `drivers` is the file
+    of the driver folder, `home`/drivers.db unless given.
     """
-    engine = Engine(home, workers=workers, executor=executor)
+    library = DriverLibrary(drivers or home / "drivers.db")
+    engine = Engine(home, workers=workers, executor=executor, candidates=partial(candidates_for, library))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -61,6 +67,7 @@ def build_app(home: Path, *, workers: int = 2, today: Today = utc_today, executo
             Route("/api/v1/forecasts", submit, methods=["POST"]),
             Route("/api/v1/forecasts/{job_id}", get_job),
             Route("/api/v1/forecasts/{job_id}/artifacts/{name}", get_artifact),
+            *DRIVER_ROUTES,
         ],
         middleware=[Middleware(TraceId)],
         exception_handlers={HTTPException: refused, Exception: crashed},
@@ -68,8 +75,15 @@ def build_app(home: Path, *, workers: int = 2, today: Today = utc_today, executo
     )
     app.router.redirect_slashes = False  # an unknown path is a 404 like any other
     app.state.engine = engine
+    app.state.library = library
     app.state.today = today
     return app
+
+
+async def candidates_for(library: DriverLibrary, request: str) -> tuple[Candidate, ...]:
+    """The driver folder, unless the request asks for no drivers: then a broken folder does not matter either."""
+    filters = ForecastRequest.model_validate_json(request).filters or Filters()
+    return await library.candidates() if wants_drivers(filters.limit) else ()
 
 
 async def health(_: Request) -> Response:
@@ -77,7 +91,7 @@ async def health(_: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    account = _account(request)
+    account = account_of(request)
     return Answer(
         {
             "user_id": account,
@@ -94,12 +108,15 @@ async def me(request: Request) -> Response:
 
 
 async def submit(request: Request) -> Response:
-    account = _account(request)
-    body = _decode(await _read(request))
+    account = account_of(request)
+    body = decode(await read_body(request))
     problem = first_problem(body, request.app.state.today())
     if problem is not None:
-        return _invalid(problem, request)
-    job_id = await _engine(request).submit(account, json.dumps(body))
+        return invalid(problem, request)
+    try:
+        job_id = await _engine(request).submit(account, json.dumps(body))
+    except TooManyJobs as full:
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, "too many concurrent jobs") from full
     return Answer({"job_id": job_id, "poll_url": f"/api/v1/forecasts/{job_id}"}, HTTPStatus.ACCEPTED)
 
 
@@ -129,7 +146,7 @@ async def get_artifact(request: Request) -> Response:
 
 
 async def list_jobs(request: Request) -> Response:
-    account = _account(request)
+    account = account_of(request)
     query = _job_query(request.query_params)
     jobs, total = await _engine(request).page(account, query)
     return Answer(
@@ -147,75 +164,13 @@ async def list_jobs(request: Request) -> Response:
     )
 
 
-class Answer(JSONResponse):
-    """JSON in ASCII: text of a request that is no valid Unicode can be quoted back."""
-
-    def render(self, content: object) -> bytes:
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
-
-
-class TraceId:
-    """Gives every request an id that its answer carries in `x-trace-id`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        trace_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["trace_id"] = trace_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-trace-id"] = trace_id
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)
-
-
-async def refused(request: Request, failure: Exception) -> Response:
-    assert isinstance(failure, HTTPException)
-    return _error(request, failure.status_code, failure.detail, failure.headers)
-
-
-async def crashed(request: Request, _: Exception) -> Response:
-    return _error(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
-
-
-def _error(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    trace_id = request.state.trace_id
-    body = {"error": sentence, "trace_id": trace_id}
-    return Answer(body, status, {**(headers or {}), "x-trace-id": trace_id})
-
-
-def _invalid(problem: Problem, request: Request) -> Response:
-    if problem.status != HTTPStatus.UNPROCESSABLE_ENTITY:
-        sentence = f'invalid request body: field "{problem.field}": {problem.message}'
-        return _error(request, problem.status, sentence)
-    detail = {"field": problem.field, "message": problem.message}
-    return Answer({"error": "validation_failed", "details": [detail]}, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
 def _engine(request: Request) -> Engine:
     engine: Engine = request.app.state.engine
     return engine
 
 
-def _account(request: Request) -> str:
-    """The account a token stands for: its hash, so that the table holds no secret."""
-    header = request.headers.get("authorization", "")
-    if not header.lower().startswith("bearer "):
-        raise HTTPException(HTTPStatus.UNAUTHORIZED, "missing bearer token")
-    token = TOKEN.fullmatch(header.strip())
-    if token is None:
-        raise HTTPException(HTTPStatus.UNAUTHORIZED, "invalid bearer token")
-    return hashlib.sha256(token[1].encode()).hexdigest()[:32]
-
-
 async def _job(request: Request) -> JobRow:
-    job = await _engine(request).get(_account(request), request.path_params["job_id"])
+    job = await _engine(request).get(account_of(request), request.path_params["job_id"])
     if job is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "job not found")
     return job
@@ -232,34 +187,6 @@ def _summary(job: JobRow) -> dict[str, object]:
         "eur_cents_final": job.eur_cents_final,
     }
     return summary if job.pipeline_error is None else {**summary, "pipeline_error": job.pipeline_error}
-
-
-async def _read(request: Request) -> bytes:
-    """The body, as long as it keeps within the limits of size and time; not one chunk more is read."""
-    too_large = HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request body larger than 2 MiB")
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise too_large
-    body = bytearray()
-    with anyio.move_on_after(BODY_SECONDS) as waiting:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise too_large
-    if waiting.cancelled_caught:
-        sentence = f"the request body did not come within {BODY_SECONDS:g} seconds"
-        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, sentence, headers={"connection": "close"})
-    return bytes(body)
-
-
-def _decode(content: bytes) -> dict[str, object]:
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError) as failure:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"invalid request body: {failure}") from failure
-    if not isinstance(body, dict):
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "invalid request body: a JSON object is expected")
-    return body
 
 
 def _job_query(parameters: Mapping[str, str]) -> JobQuery:

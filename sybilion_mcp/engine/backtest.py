@@ -1,16 +1,14 @@
 """Rolling-origin backtests: what the engine would have said, and how wrong it was."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sybilion_mcp.engine.bands import PastForecast
-from sybilion_mcp.engine.models import SEASON, SMALLEST, Floats, forecast
+from sybilion_mcp.engine.models import MIN_TRAINING, SEASON, SMALLEST, Floats
 
 MONTHS_OF_ORIGINS = 12
-CALIBRATION_ORIGINS = 36  # further back: their errors make the bands of the first windows
-FAST_ORIGINS = 36  # without a backtest, errors for the bands alone
-MIN_TRAINING = 12
 METRIC_WINDOWS = {"6m": 6, "12m": 12}
 
 
@@ -29,23 +27,12 @@ def window_origins(length: int, horizon: int) -> range:
     return range(max(MIN_TRAINING, last - MONTHS_OF_ORIGINS + 1), last + 1)
 
 
-def calibration_origins(length: int, horizon: int, *, backtest: bool) -> range:
-    """The origins to forecast from: those of the windows, and earlier ones that calibrate their bands."""
-    first = window_origins(length, horizon).start - CALIBRATION_ORIGINS if backtest else length - FAST_ORIGINS
-    return range(max(MIN_TRAINING, first), length)
-
-
-def rolling_forecasts(series: Floats, horizon: int, origins: range, *, fast: bool) -> list[PastForecast]:
-    """Forecast from every origin with the months before it alone; everything is estimated anew each time."""
-    return [PastForecast(origin, forecast(series[:origin], horizon, fast=fast).values) for origin in origins]
-
-
 def fold(series: Floats, past: PastForecast) -> Fold:
     """The forecast beside the series; every month of it must have come to pass."""
     return Fold(past.origin, past.values, series[past.origin : past.origin + len(past.values)])
 
 
-def metrics(series: Floats, folds: list[Fold]) -> dict[str, float]:
+def metrics(series: Floats, folds: Sequence[Fold]) -> dict[str, float]:
     """Mean error of folds: MAE and RMSE in units of the series, MAPE in percent, MASE and RMSSE without.
 
     MASE and RMSSE divide each fold's error by the in-sample error of the seasonal naive forecast before its
@@ -57,11 +44,11 @@ def metrics(series: Floats, folds: list[Fold]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in columns.items() if values}
 
 
-def windows(folds: list[Fold]) -> dict[str, list[Fold]]:
-    """The folds of the last 6 and the last 12 months of origins, where there are any."""
+def windows(origins: Sequence[int]) -> dict[str, list[int]]:
+    """The origins within the last 6 and the last 12 months of them, where there are any."""
     found = {}
     for name, months in METRIC_WINDOWS.items():
-        inside = [one for one in folds if one.origin > folds[-1].origin - months]
+        inside = [one for one in origins if one > origins[-1] - months]
         if len(inside) > METRIC_WINDOWS["6m"] or (inside and name == "6m"):
             found[name] = inside
     return found

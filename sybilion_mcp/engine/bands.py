@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sybilion_mcp.engine.models import SMALLEST, Floats, takes_log
 
@@ -15,6 +16,9 @@ LEAST_SHARE = 0.25
 NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 BEYOND = 1.25
 NONE = np.empty(0)
+MIDDLE = np.array(LEVELS) == 0.5
+FORECASTS_PER_FREEDOM = 9.0  # forecasts from neighbouring months are wrong together
+LEAST_FREEDOM = 3.0
 ENOUGH = 12  # errors below which the spread of month-to-month changes stands in
 
 
@@ -94,10 +98,13 @@ def _growth(steps: Floats, sizes: Floats) -> float:
 
 
 def _symmetric(sizes: Floats, forecasts: int) -> Floats:
-    """Quantiles of the errors and their mirror images, a little wider the fewer `forecasts` made them.
+    """Quantiles of the errors and their mirror images, the outer ones wider the fewer `forecasts` made them.
 
-    Where errors are rare but large, most quantiles would be zero: a share of the mean size keeps them apart.
+    Wider by Student's t distribution against the normal one. Where errors are rare but large, most quantiles would
+    be zero: a share of the mean size keeps them apart.
     """
     found = np.quantile(np.concatenate([-sizes, sizes]), LEVELS)
     least = LEAST_SHARE * float(np.mean(sizes)) * NORMAL
-    return np.asarray(np.where(np.abs(found) < np.abs(least), least, found) * (1.0 + 3.0 / (forecasts + 3.0)))
+    freedom = max(forecasts / FORECASTS_PER_FREEDOM, LEAST_FREEDOM)
+    student = np.where(MIDDLE, 1.0, stdtrit(freedom, LEVELS) / np.where(MIDDLE, 1.0, NORMAL))
+    return np.asarray(np.where(np.abs(found) < np.abs(least), least, found) * student)

@@ -1,178 +1,367 @@
-"""Drivers: which of the caller's series lead the target, by how many months, and what they add to a forecast."""
+"""Drivers: which series lead the target, by how many months, and what they have contributed to it.
 
-from collections.abc import Sequence
+Everything is measured on stationary transforms: month-to-month changes, as suits series that wander, and distances
+from a trend, as suits those that return to it. Both are searched; the stronger evidence decides.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
-from sybilion_mcp.engine.bands import PastForecast
-from sybilion_mcp.engine.models import SEASON, SMALLEST, Floats, takes_log
+from sybilion_mcp.engine.candidate import Candidate
+from sybilion_mcp.engine.models import MAX_HISTORY, SMALLEST, Floats, seasonal_means, seasonal_share, takes_log, unit_of
+
+Flags = npt.NDArray[np.bool_]
+Paths = tuple[tuple[int, int], ...]
+"""Series number and lag of each link."""
 
 MAX_LAG = 12
-AR_LAGS = 2  # the target's own past explains first; a driver must add to it
-MAX_LINKS = 4
+HALF_LIFE = 60.0  # months, at recency_factor 1
+OWN_LAGS = 3  # the target's own past explains first; a driver must add to it
 CHANCE = 0.02  # probability that pure noise yields any link at all
-OUTLIER = 4.0  # robust standard deviations beyond which a change is cut off
-SEASONAL_SHARE = 0.3  # share of the variance of changes that months must explain to be taken out
-NEEDED_GAIN = 0.02
-NEEDED_ERRORS = 12
+MEMORY = 6  # months over which autocorrelation makes chance relations larger
+OUTLIER = 4.0  # robust standard deviations beyond which a value is cut off
+SEASONAL_SHARE = 0.3  # share of the variance that calendar months must explain to be taken out
+MIN_MONTHS = 3 * MAX_LAG  # fewer months tell no relation from chance
+TRANSFORMS = 2  # searched, which gives chance twice as many occasions
+SAME = 0.9999  # correlation from which a series is the target itself
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A series that may lead the target, on the target's months: `values` is NaN where it has none.
+
+    It comes `delay` months late: that many of its last months are not known yet, now and at any earlier origin.
+    """
+
+    id: str
+    name: str
+    values: Floats
+    delay: int = 0
+
+    def known_at(self, origin: int) -> Floats:
+        """What is known of it after `origin` months of the target; NaN for the rest of them."""
+        values = self.values[:origin].copy()
+        values[origin - self.delay :] = np.nan
+        return values
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Driver number `driver` leads the target by `lag` months.
+    """Series number `lead` runs `lag` months ahead of the target.
 
-    `strength` is the correlation left when the target's own past and stronger links are accounted for (−1…1);
-    `weight` turns a change of the driver, in its own standard deviations, into a change of the target.
+    `strength` is the correlation left when the target's own past and stronger links are accounted for (−1…1).
     """
 
-    driver: int
+    lead: int
     lag: int
     strength: float
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
-    """What is known of one driver: by lag in months, importance 0–100, direction and correlation −1…1."""
+class Offered:
+    """The series to try, the first `kept` of them the caller's own; and the names of those that cannot be tried."""
 
-    importance: dict[int, float]
-    direction: dict[int, float]
-    correlation: dict[int, float]
+    leads: list[Lead]
+    kept: int
+    too_short: list[str]
+    same_as_series: list[str]
 
 
-def describe(series: Floats, aux: Sequence[Floats]) -> list[Driver]:
-    """Every driver, in the caller's order. Without a link that leads, it keeps its best lag, with importance 0.
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What may be found: at most `links`, over the first `kept` series and at most `leads` others.
 
-    A link in the same month explains the target, but no forecast can lean on it.
+    Evidence `half_life` months old counts half.
     """
-    target = stationary(series)
-    changes = [stationary(values) for values in aux]
-    links = find_links(target, changes)
-    described = []
-    for number, driver in enumerate(changes):
-        correlation = {lag: _correlation(target[lag:], driver[: len(driver) - lag]) for lag in range(1, MAX_LAG + 1)}
-        strengths = {link.lag: link.strength for link in links if link.driver == number and link.lag > 0}
-        best = max(correlation, key=lambda lag: abs(correlation[lag]))
-        described.append(
-            Driver(
-                {lag: 100.0 * abs(value) for lag, value in sorted(strengths.items())} or {best: 0.0},
-                dict(sorted(strengths.items())) or {best: correlation[best]},
-                correlation,
-            )
-        )
-    return described
+
+    links: int
+    kept: int
+    leads: int
+    half_life: float
 
 
-def stationary(values: Floats) -> Floats:
-    """Month-to-month changes (of logarithms on a ratio scale), season and outliers taken out, in standard units."""
-    changes = _usual_changes(values)
-    deviation = float(np.std(changes))
-    return changes / deviation if deviation > SMALLEST else np.zeros_like(changes)
+def half_life_months(recency_factor: float) -> float:
+    """The age at which evidence counts half: 60 months at recency_factor 1, never at 0."""
+    return HALF_LIFE / recency_factor if recency_factor > 0 else math.inf
 
 
-def find_links(target: Floats, drivers: Sequence[Floats]) -> list[Link]:
-    """The links that stand out from chance, strongest first: forward selection over all drivers and lags 0–12.
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """How a series is made stationary: `changes` from month to month, or its distance from a trend."""
 
-    The bar rises with the number of drivers and lags tried, so that pure noise seldom yields any link (CHANCE).
+    changes: bool
+
+    def of(self, values: Floats, in_logs: bool) -> Floats:
+        """One value for each month, 0 (the usual) where it is not known; in units of the series, or its logarithm."""
+        found = np.zeros(len(values))
+        known = np.flatnonzero(np.isfinite(values))
+        if len(known) > MIN_MONTHS:
+            first, last = int(known[0]), int(known[-1])
+            level = values[first : last + 1]
+            level = np.log(level / unit_of(level)) if in_logs else level  # the same bits in any unit
+            part = _usual(np.diff(level)) if self.changes else _usual(_off_trend(level))
+            found[last + 1 - len(part) : last + 1] = part
+        return found
+
+    @property
+    def unknown(self) -> int:
+        """Months at the beginning that have no value: the first month has no change."""
+        return 1 if self.changes else 0
+
+
+BY_CHANGES, BY_DISTANCE = Transform(changes=True), Transform(changes=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The links that stand out from chance, strongest first, and the transform on which they do."""
+
+    transform: Transform
+    links: tuple[Link, ...]
+
+
+def lead_on(months: Sequence[str], candidate: Candidate) -> Lead | None:
+    """A series of the driver folder on the target's months; None when it covers too few of them to tell anything."""
+    known = [month in candidate.months for month in months]
+    delay = known[::-1].index(True) if any(known) else len(known)
+    if delay >= MAX_LAG or sum(known) <= MIN_MONTHS:
+        return None
+    values = np.array([candidate.months.get(month, np.nan) for month in months])
+    return Lead(candidate.id, candidate.name, values / unit_of(values), delay)
+
+
+def is_target(history: Floats, lead: Lead) -> bool:
+    """Whether the series is the target itself, under another name or in another unit: it explains nothing."""
+    target, same = _side_by_side(history, lead, BY_CHANGES)
+    return _correlation(target, same) > SAME
+
+
+def find_links(history: Floats, leads: Sequence[Lead], search: Search) -> Found:
+    """The links over all series and lags 0–12, by forward selection.
+
+    `history` and the series begin in the same month; what they have after `history` is not looked at. The bar rises
+    with the number of series, lags and transforms tried, so that pure noise seldom yields any link (CHANCE).
     """
-    rows = len(target) - MAX_LAG
-    if not drivers or rows < 2 * MAX_LAG or not np.any(target):
-        return []
-    keys = list(product(range(len(drivers)), range(MAX_LAG + 1)))
-    candidates = np.column_stack([drivers[number][MAX_LAG - lag : MAX_LAG - lag + rows] for number, lag in keys])
-    own = [target[MAX_LAG - lag : MAX_LAG - lag + rows] for lag in range(1, AR_LAGS + 1)]
-    taken = np.column_stack([np.ones(rows), *own])
+    searched = [_search_links(history, leads, search, transform) for transform in (BY_CHANGES, BY_DISTANCE)]
+    return max(searched, key=lambda pair: pair[0])[1]
+
+
+def _search_links(history: Floats, leads: Sequence[Lead], search: Search, transform: Transform) -> tuple[float, Found]:
+    """The links on one transform, and how far the first of them stands above the bar (1: on it)."""
+    evidence = _evidence(history, leads, search.half_life, transform)
+    if evidence is None:
+        return 0.0, Found(transform, ())
+    keys = _keys(leads)
+    candidates = evidence.lagged(keys)
+    taken = evidence.own
     found: list[tuple[int, float]] = []
-    while len(found) < MAX_LINKS:
-        partial = _partial_correlations(target[MAX_LAG:], candidates, taken)
-        best = int(np.argmax(np.abs(partial)))
-        if abs(partial[best]) <= _chance_level(len(keys), rows - taken.shape[1]):
+    first = 0.0
+    while sum(keys[one][1] > 0 for one, _ in found) < search.links and len(found) < 2 * search.links:
+        partial, bars = _relations(evidence.outcome, candidates, taken, evidence.months)
+        allowed = _allowed(keys, [keys[one] for one, _ in found], search)
+        margin = np.where(allowed, np.abs(partial) / bars, 0.0)
+        best = int(np.argmax(margin))
+        if margin[best] <= 1.0:
             break
+        first = first or float(margin[best])
         found.append((best, float(partial[best])))
         taken = np.column_stack([taken, candidates[:, best]])
-    if not found:
-        return []
-    weights = np.linalg.lstsq(taken, target[MAX_LAG:], rcond=None)[0][1 + AR_LAGS :]
-    return [Link(*keys[best], strength, float(w)) for (best, strength), w in zip(found, weights, strict=True)]
+    return first, Found(transform, tuple(Link(*keys[best], strength) for best, strength in found))
 
 
-def corrected(series: Floats, aux: Sequence[Floats], base: PastForecast) -> PastForecast:
-    """`base` plus what the drivers' changes already known at its origin say about the months ahead."""
-    history = series[: base.origin]
-    target = stationary(history)
-    drivers = [stationary(values[: base.origin]) for values in aux]
-    effect = np.zeros(len(base.values))
-    for link in find_links(target, drivers):
-        known = drivers[link.driver][len(target) - link.lag :] if link.lag else np.empty(0)
-        steps = np.zeros(len(effect))
-        steps[: len(known)] = known[: len(steps)]
-        effect += link.weight * np.cumsum(steps)
-    return PastForecast(base.origin, _add(history, base.values, effect * float(np.std(_usual_changes(history)))))
+def strongest(history: Floats, leads: Sequence[Lead], half_life: float) -> list[float]:
+    """By series: the size of its strongest relation with the target 0–12 months later, 0 when chance has such."""
+    best = dict.fromkeys(range(len(leads)), 0.0)
+    for transform in (BY_CHANGES, BY_DISTANCE):
+        evidence = _evidence(history, leads, half_life, transform)
+        if evidence is not None:
+            keys = _keys(leads)
+            partial, bars = _relations(evidence.outcome, evidence.lagged(keys), evidence.own, evidence.months)
+            for (number, _), size, bar in zip(keys, np.abs(partial), bars, strict=True):
+                best[number] = max(best[number], float(size)) if size > bar else best[number]
+    return list(best.values())
 
 
-def choose(series: Floats, plain: list[PastForecast], driven: list[PastForecast], origin: int) -> bool:
-    """Whether the drivers lowered the error of the forecasts whose outcome was known at `origin`."""
-    errors = np.array([_known_errors(series, pair, origin) for pair in zip(plain, driven, strict=True)])
-    count, without, with_drivers = errors.sum(axis=0) if len(errors) else (0.0, 0.0, 0.0)
-    return bool(count >= NEEDED_ERRORS and with_drivers < (1.0 - NEEDED_GAIN) * without)
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one unit of a driver, or of its logarithm, adds to the target."""
+
+    value: float
+    in_logs: bool
 
 
-def _known_errors(series: Floats, pair: tuple[PastForecast, PastForecast], origin: int) -> tuple[float, float, float]:
-    plain, driven = pair
-    months = max(0, min(len(plain.values), origin - plain.origin))
-    actual = series[plain.origin : plain.origin + months]
-    without = float(np.sum(np.abs(actual - plain.values[:months])))
-    return float(months), without, float(np.sum(np.abs(actual - driven.values[:months])))
+def contributions(
+    span: range, leads: Sequence[Lead], weights: Mapping[tuple[int, int], Weight], transform: Transform, ahead: int
+) -> Floats:
+    """What drivers have added to each month of `span` and, as far as is known, add to the `ahead` months after.
+
+    `weights` are those of `path_weights`. In units of the series, or of its logarithm on a ratio scale. Unknown months
+    of a driver are taken as a return to the usual: at once for changes, at its own pace for distances from a trend.
+    """
+    total = np.zeros(len(span) + ahead)
+    for (number, lag), weight in weights.items():
+        lead = leads[number]
+        known = transform.of(lead.known_at(span.stop)[span.start :], weight.in_logs)[: len(span) - lead.delay]
+        pace = 0.0 if transform.changes else _persistence(known)
+        rest = known[-1] * pace ** np.arange(1, ahead + lead.delay + 1)
+        total[lag:] += weight.value * np.concatenate([known, rest])[: len(total) - lag]
+    return np.cumsum(total) if transform.changes else total
 
 
-def _add(history: Floats, values: Floats, effect: Floats) -> Floats:
-    if takes_log(history) and np.all(values > 0):
-        return values * np.exp(effect)
-    return values + effect
+def path_weights(
+    history: Floats, leads: Sequence[Lead], paths: Paths, transform: Transform, half_life: float
+) -> dict[tuple[int, int], Weight] | None:
+    """What each driver adds to the target, by least squares; None when there is too little to tell."""
+    used = sorted({number for number, _ in paths})
+    evidence = _evidence(history, [leads[number] for number in used], half_life, transform)
+    if evidence is None:
+        return None
+    columns = evidence.lagged([(used.index(number), lag) for number, lag in paths])
+    together = np.column_stack([evidence.own, columns])
+    found = np.linalg.lstsq(together, evidence.outcome, rcond=None)[0][evidence.own.shape[1] :]
+    weights = {}
+    for (number, lag), one in zip(paths, found, strict=True):
+        size, in_logs = evidence.spreads[used.index(number)], evidence.in_logs[used.index(number)]
+        weights[number, lag] = Weight(float(one) * evidence.spread / size if size > SMALLEST else 0.0, in_logs)
+    return weights
 
 
-def _usual_changes(values: Floats) -> Floats:
-    """Changes around their mean, on the ratio scale where the series has one, without season and outliers."""
-    changes = _without_season(np.diff(np.log(values) if takes_log(values) else values))
-    middle = float(np.median(changes))
-    spread = 1.4826 * float(np.median(np.abs(changes - middle)))
+def correlations(history: Floats, lead: Lead, transform: Transform) -> dict[int, float]:
+    """Lag in months (1–12) → plain correlation of the transforms where both are known, −1…1."""
+    target, driver = _side_by_side(history, lead, transform)
+    return {lag: _correlation(target[lag:], driver[: len(driver) - lag]) for lag in range(1, MAX_LAG + 1)}
+
+
+def window_start(length: int) -> int:
+    """The first month that counts: older ones add time, not accuracy."""
+    return max(0, length - MAX_HISTORY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """Target and drivers side by side, in standard units, each row weighted by how recent it is.
+
+    `months` is how many equally weighted rows that is worth; `spreads` are the standard deviations taken out of the
+    series, and `in_logs` tells which were taken as logarithms. A month that is not known counts as a usual one.
+    """
+
+    outcome: Floats
+    own: Floats
+    drivers: Sequence[Floats]
+    recency: Floats
+    months: float
+    spread: float
+    spreads: Sequence[float]
+    in_logs: Sequence[bool]
+
+    def lagged(self, keys: Sequence[tuple[int, int]]) -> Floats:
+        """One column for each (series, lag)."""
+        rows = len(self.outcome)
+        columns = [self.drivers[number][MAX_LAG - lag : MAX_LAG - lag + rows] for number, lag in keys]
+        return np.column_stack(columns) * self.recency[:, None]
+
+
+def _keys(leads: Sequence[Lead]) -> list[tuple[int, int]]:
+    """Every series with every lag at which it is known."""
+    return [(number, lag) for number, lead in enumerate(leads) for lag in range(lead.delay, MAX_LAG + 1)]
+
+
+def _evidence(history: Floats, leads: Sequence[Lead], half_life: float, transform: Transform) -> _Evidence | None:
+    first = window_start(len(history))
+    skip = transform.unknown
+    target = transform.of(history[first:], takes_log(history[first:]))[skip:]
+    rows = len(target) - MAX_LAG
+    spread = float(np.std(target))
+    if not leads or rows < 2 * MAX_LAG or spread <= SMALLEST:
+        return None
+    levels = [lead.known_at(len(history))[first:] for lead in leads]
+    in_logs = [_on_ratio_scale(level) for level in levels]
+    drivers = [transform.of(level, logs)[skip:] for level, logs in zip(levels, in_logs, strict=True)]
+    spreads = [float(np.std(driver)) for driver in drivers]
+    scaled = [driver / size if size > SMALLEST else driver for driver, size in zip(drivers, spreads, strict=True)]
+    recency = np.sqrt(0.5 ** (np.arange(rows - 1, -1, -1) / half_life))
+    target = target / spread
+    past = [target[MAX_LAG - lag : MAX_LAG - lag + rows] for lag in range(1, OWN_LAGS + 1)]
+    own = np.column_stack([np.ones(rows), *past]) * recency[:, None]
+    months = float(np.sum(recency**2) ** 2 / np.sum(recency**4))
+    return _Evidence(target[MAX_LAG:] * recency, own, scaled, recency, months, spread, spreads, in_logs)
+
+
+def _side_by_side(history: Floats, lead: Lead, transform: Transform) -> tuple[Floats, Floats]:
+    """Target and series over the months that have both, from the first change on."""
+    level = lead.known_at(len(history))
+    known = np.flatnonzero(np.isfinite(level))
+    if len(known) == 0:
+        return np.empty(0), np.empty(0)
+    both = slice(int(known[0]), int(known[-1]) + 1)
+    pair = history[both], level[both]
+    target, driver = (transform.of(one, takes_log(one))[transform.unknown :] for one in pair)
+    return target, driver
+
+
+def _on_ratio_scale(level: Floats) -> bool:
+    known = level[np.isfinite(level)]
+    return len(known) > 0 and takes_log(known)
+
+
+def _off_trend(level: Floats) -> Floats:
+    months = np.arange(len(level)) - (len(level) - 1) / 2.0
+    slope = float(months @ level) / float(months @ months) if len(level) > 1 else 0.0
+    return np.asarray(level - np.mean(level) - slope * months)
+
+
+def _usual(values: Floats) -> Floats:
+    """Around their mean, without season and outliers."""
+    if seasonal_share(values) > SEASONAL_SHARE:
+        values = values - seasonal_means(values)
+    middle = float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - middle)))
     if spread > 0:
-        changes = np.clip(changes, middle - OUTLIER * spread, middle + OUTLIER * spread)
-    return np.asarray(changes - np.mean(changes))
+        values = np.clip(values, middle - OUTLIER * spread, middle + OUTLIER * spread)
+    return np.asarray(values - np.mean(values))
 
 
-def _without_season(changes: Floats) -> Floats:
-    months = np.arange(len(changes)) % SEASON
-    if len(changes) < 3 * SEASON:
-        return changes
-    means = np.array([np.mean(changes[months == month]) for month in range(SEASON)])
-    adjusted = changes - means[months]
-    total = float(np.var(changes))
-    lost = (SEASON - 1) / (len(changes) - 1)  # the share that months explain by chance
-    explained = 1.0 - float(np.var(adjusted)) / total if total > 0 else 0.0
-    return adjusted if explained > lost + SEASONAL_SHARE * (1.0 - lost) else changes
+def _persistence(values: Floats) -> float:
+    size = float(values[:-1] @ values[:-1])
+    return float(np.clip(float(values[1:] @ values[:-1]) / size, 0.0, 1.0)) if size > SMALLEST else 0.0
 
 
-def _partial_correlations(target: Floats, candidates: Floats, taken: Floats) -> Floats:
+def _allowed(keys: Sequence[tuple[int, int]], found: Sequence[tuple[int, int]], search: Search) -> Flags:
+    """Once as many others lead as may, only their other lags may follow, and the kept series.
+
+    A series that moves in the same month (lag 0) explains, so that it is not mistaken for one that leads, but no
+    forecast can lean on it: it counts for nothing.
+    """
+    others = {number for number, lag in found if lag and number >= search.kept}
+    return np.array(
+        [not lag or number < search.kept or len(others) < search.leads or number in others for number, lag in keys]
+    )
+
+
+def _relations(outcome: Floats, candidates: Floats, taken: Floats, months: float) -> tuple[Floats, Floats]:
+    """By candidate: the partial correlation, and the size that the best of as many unrelated ones seldom reaches."""
     basis = np.linalg.qr(taken)[0]
-    left = target - basis @ (basis.T @ target)
+    left = outcome - basis @ (basis.T @ outcome)
     others = candidates - basis @ (basis.T @ candidates)
     norms = np.linalg.norm(others, axis=0)
-    usable = norms > 1e-6 * np.sqrt(len(target))  # what is already taken leaves nothing but rounding
-    scale = np.where(usable, norms, np.inf) * (float(np.linalg.norm(left)) or np.inf)
-    return np.clip((others.T @ left) / scale, -1.0, 1.0)
-
-
-def _chance_level(tried: int, freedom: int) -> float:
-    """The correlation that the best of `tried` unrelated candidates exceeds with probability CHANCE."""
-    limit = NormalDist().inv_cdf(1.0 - CHANCE / (2.0 * tried))
-    return float(np.tanh(limit / np.sqrt(max(freedom - 2, 1))))
+    scale = np.where(norms > 1e-6 * np.sqrt(len(outcome)), norms, np.inf)  # else nothing but rounding is left
+    size = float(np.linalg.norm(left)) or np.inf
+    partial = np.clip((others.T @ left) / (scale * size), -1.0, 1.0)
+    excess = np.ones(len(partial))
+    for lag in range(1, MEMORY + 1):  # Bartlett: two autocorrelated series agree by chance more often
+        of_target = float(left[lag:] @ left[:-lag]) / size**2
+        excess += 2.0 * of_target * np.sum(others[lag:] * others[:-lag], axis=0) / scale**2
+    limit = NormalDist().inv_cdf(1.0 - CHANCE / (2.0 * TRANSFORMS * candidates.shape[1]))
+    freedom = max(months - taken.shape[1] - 2.0, 1.0)
+    return partial, np.asarray(np.tanh(limit * np.sqrt(np.maximum(excess, 1.0) / freedom)))
 
 
 def _correlation(left: Floats, right: Floats) -> float:
-    if len(left) < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
+    if len(left) < 3 or np.ptp(left) <= SMALLEST or np.ptp(right) <= SMALLEST:
         return 0.0
     return float(np.clip(np.corrcoef(left, right)[0, 1], -1.0, 1.0))

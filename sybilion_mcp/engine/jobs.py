@@ -1,93 +1,81 @@
-"""Running jobs: a queue over an executor, with leases so that jobs outlive the process that took them."""
+"""Running jobs: a queue over slots, with leases so that queued jobs outlive the process that took them."""
 
 import asyncio
 import logging
-import multiprocessing
-from collections.abc import Mapping
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from multiprocessing.connection import Connection
+from collections.abc import Awaitable, Callable
+from concurrent.futures import BrokenExecutor, Executor
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from sybilion_mcp.engine import failures
+from sybilion_mcp.engine.candidate import Candidate
+from sybilion_mcp.engine.failures import JobFailure
+from sybilion_mcp.engine.pool import Lent, Slot, Worker
 from sybilion_mcp.engine.table import Claim, JobQuery, JobRow, JobTable
-from sybilion_mcp.engine.worker import run_job, start_worker
+from sybilion_mcp.engine.worker import run_job
 
 _log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
-MAX_ATTEMPTS = 2  # a job that broke its worker once is tried once more
+MAX_UNFINISHED = 10  # jobs of one account that are queued or running
+JOB_SECONDS = 600.0  # that one job may run
 
-
-class WorkerPool:
-    """Worker processes, started with the first job and replaced when one of them dies.
-
-    The workers hold the reading end of a pipe; when its writing end closes, by `close` or by this process's
-    death, they exit.
-    """
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._lifeline: tuple[Connection, Connection] | None = None
-
-    def executor(self) -> Executor:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._lifeline = context.Pipe(duplex=False)
-            self._pool = ProcessPoolExecutor(
-                self._workers, mp_context=context, initializer=start_worker, initargs=(self._lifeline[0],)
-            )
-        return self._pool
-
-    async def discard(self, executor: Executor) -> None:
-        """Let go of an executor that broke; the next job gets fresh workers."""
-        if executor is self._pool:
-            await self.close(at_once=True)
-
-    async def close(self, *, at_once: bool) -> None:
-        """End the workers and wait for them; `at_once` does not let them finish what they are doing."""
-        pool, self._pool = self._pool, None
-        lifeline, self._lifeline = self._lifeline, None
-        if pool is None or lifeline is None:
-            return
-        if at_once:
-            lifeline[1].close()
-        await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
-        for end in lifeline:
-            end.close()
+Candidates = Callable[[str], Awaitable[tuple[Candidate, ...]]]
+"""A request (JSON text) → the series to try for it."""
 
 
 class Engine:
     """The embedded engine's jobs: submit, look, and read. One per process and home folder.
 
-    `executor` replaces the worker processes by any `concurrent.futures.Executor` (threads, a cluster); it then
-    belongs to the caller, who shuts it down. At most `workers` jobs run at once, the others wait as `queued`.
+    At most `workers` jobs run at once, each in a process of its own; the others wait as `queued`. `executor` replaces
+    the processes by any `concurrent.futures.Executor` (threads, a cluster); it belongs to the caller, who shuts it
+    down. `candidates` is awaited whenever a job starts, and what it returns travels with the job. A job that runs
+    longer than `job_seconds`, from when its worker gets it, fails; an account has `max_unfinished` jobs at most.
     """
 
-    def __init__(self, home: Path, *, workers: int = 2, executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        workers: int = 2,
+        executor: Executor | None = None,
+        candidates: Candidates | None = None,
+        max_unfinished: int = MAX_UNFINISHED,
+        job_seconds: float = JOB_SECONDS,
+    ) -> None:
         self._table = JobTable(home / "engine.db", LEASE_SECONDS)
-        self._given = executor
-        self._pool = WorkerPool(workers)
-        self._slots = asyncio.Semaphore(workers)
+        self._candidates = candidates
+        self._max_unfinished = max_unfinished
+        self._job_seconds = job_seconds
+        self._slots: list[Slot] = [Worker() if executor is None else Lent(executor) for _ in range(workers)]
+        self._free: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()  # the last one used is warm
+        for slot in self._slots:
+            self._free.put_nowait(slot)
         self._starting = asyncio.Lock()
         self._started = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """Open the table when this is the first call, and take over jobs that nobody works on any more."""
+        """Open the table when this is the first call, and see to jobs that nobody works on any more.
+
+        What another process left queued runs here now; what it was running when it died has failed.
+        """
         async with self._starting:
             if not self._started:
                 await self._table.open()
                 self._started = True
-        for claim in await self._table.take_over(list(self._tasks)):
+        for claim in await self._table.take_over(list(self._tasks), failures.engine_stopped().error):
             self._start(claim)
 
     async def submit(self, account: str, request: str) -> str:
-        """Queue a request (JSON text) and return the job's id; it runs in the background."""
+        """Queue a request (JSON text) and return the job's id; it runs in the background.
+
+        Raises `TooManyJobs` when the account has `max_unfinished` jobs, whichever process they are in.
+        """
         await self.look()
-        claim = await self._table.add(account, request)
+        claim = await self._table.add(account, request, self._max_unfinished)
         self._start(claim)
         return claim.id
 
@@ -112,7 +100,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._pool.close(at_once=bool(unfinished))
+        await asyncio.gather(*(slot.end(at_once=bool(unfinished)) for slot in self._slots))
         if unfinished:
             await self._table.release(unfinished)
         await self._table.aclose()
@@ -133,24 +121,51 @@ class Engine:
                 _log.warning("the leases of %d jobs were not renewed: %s", len(self._tasks), failure)
 
     async def _run(self, claim: Claim) -> None:
-        async with self._slots:
-            for _ in range(claim.attempts, MAX_ATTEMPTS):
-                await self._table.mark_running(claim.id)
-                executor = self._given if self._given is not None else self._pool.executor()
-                try:
-                    artifacts = await asyncio.wrap_future(executor.submit(run_job, claim.request))
-                except BrokenExecutor:
-                    await self._pool.discard(executor)
-                    continue
-                except Exception as failure:  # noqa: BLE001 - whatever a job raises fails this job, not the service
-                    await self._table.fail(claim.id, _pipeline_error(failure))
-                    return
-                await self._table.complete(claim.id, artifacts)
-                return
-            await self._table.fail(
-                claim.id, {"code": "worker_lost", "detail": "the process that ran this job died twice"}
-            )
+        slot = await self._free.get()
+        try:
+            if await self._table.mark_running(claim.id):
+                await self._settle(slot, claim)
+        finally:
+            self._free.put_nowait(slot)
 
+    async def _settle(self, slot: Slot, claim: Claim) -> None:
+        """Run a job to its end and write that down; a worker that is lost or still busy with it is replaced."""
+        try:
+            artifacts = await self._compute(slot, claim.request)
+        except JobFailure as failure:
+            try:
+                await self._table.fail(claim.id, failure.error)
+            finally:
+                if failure.ends_worker:
+                    await slot.end(at_once=True)
+        else:
+            await self._table.complete(claim.id, artifacts)
 
-def _pipeline_error(failure: Exception) -> Mapping[str, str]:
-    return {"code": "pipeline_failed", "detail": f"{type(failure).__name__}: {failure}"[:2000]}
+    async def _compute(self, slot: Slot, request: str) -> dict[str, bytes]:
+        """The job's artifacts, or `JobFailure`."""
+        candidates = await self._read_candidates(request)
+        try:
+            work = asyncio.wrap_future(slot.submit(run_job, request, candidates))
+        except Exception as failure:  # executors refuse work each in their own way
+            raise failures.no_worker(failure) from failure
+        try:
+            await asyncio.wait({work}, timeout=self._job_seconds)
+            overdue = not work.done()
+        finally:
+            work.cancel()
+        if overdue:
+            raise failures.over_budget(self._job_seconds)
+        if work.cancelled():  # by whoever owns the executor
+            raise failures.worker_lost()
+        error = work.exception()
+        if error is None:
+            return work.result()
+        if isinstance(error, BrokenExecutor):
+            raise failures.worker_lost() from error
+        raise failures.pipeline_failed(error) from error
+
+    async def _read_candidates(self, request: str) -> tuple[Candidate, ...]:
+        try:
+            return await self._candidates(request) if self._candidates is not None else ()
+        except Exception as failure:  # whatever keeps a job from its drivers fails that job, not the service
+            raise failures.drivers_unreadable(failure) from failure

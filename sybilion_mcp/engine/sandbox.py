@@ -7,8 +7,11 @@ from pathlib import Path
 ENDING_SECONDS = 3  # for requests that are still open when the sandbox is told to end
 
 
-def serve_sandbox(host: str, port: int, home: Path) -> None:
-    """Serve until interrupted; port 0 takes a free one. Prints one line with the URL once connections are taken."""
+def serve_sandbox(host: str, port: int, home: Path, drivers: Path | None = None) -> None:
+    """Serve until interrupted; port 0 takes a free one. Prints one line with the URL once connections are taken.
+
+    `drivers` is the file of the driver folder, `home`/drivers.db unless given.
+    """
     import uvicorn
 
     from sybilion_mcp.engine.app import build_app
@@ -21,8 +24,9 @@ def serve_sandbox(host: str, port: int, home: Path) -> None:
             "(Authorization: Bearer sk_ops_<anything>; every token is an account of its own)",
             flush=True,
         )
+        app = build_app(home, drivers=drivers)
         config = uvicorn.Config(
-            build_app(home), http="h11", lifespan="on", log_level="warning", timeout_graceful_shutdown=ENDING_SECONDS
+            app, http="h11", lifespan="on", log_level="warning", timeout_graceful_shutdown=ENDING_SECONDS
         )
         with suppress(KeyboardInterrupt):  # the way to end it
             uvicorn.Server(config).run(sockets=[listener])

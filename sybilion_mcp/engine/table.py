@@ -31,7 +31,7 @@ _jobs = sa.Table(
     sa.Column("request", sa.Text, nullable=False),
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),  # seconds since the epoch; 0 = free to take
-    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),  # always 0; files of the former version demand a value
 )
 _artifacts = sa.Table(
     "artifacts",
@@ -42,6 +42,10 @@ _artifacts = sa.Table(
 )
 sa.Index("jobs_by_account", _jobs.c.account, _jobs.c.created_at)
 sa.Index("jobs_by_status", _jobs.c.status, _jobs.c.lease_until)
+
+
+class TooManyJobs(Exception):
+    """The account has as many unfinished jobs as it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,10 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job this process may run now, and how often it was started before."""
+    """A job this process may run now."""
 
     id: str
     request: str
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class JobTable:
         self._lease = lease_seconds
         self._clock = clock
         self._opened: AsyncEngine | None = None
+        self._silent_since: dict[str, float] = {}  # running jobs whose lease ran out, and when that was first seen
 
     async def open(self) -> None:
         """Create what is missing; safe when several processes start at once."""
@@ -101,10 +105,14 @@ class JobTable:
         assert self._opened is not None, "open() comes first"
         return self._opened
 
-    async def add(self, account: str, request: str) -> Claim:
-        """Store a new queued job, leased to this process."""
+    async def add(self, account: str, request: str, max_unfinished: int) -> Claim:
+        """Store a new queued job, leased to this process.
+
+        Raises `TooManyJobs` when the account has `max_unfinished` already; counted and stored in one statement, so
+        that processes which add at the same time keep to it together.
+        """
         job_id = str(uuid.uuid4())
-        values = {
+        values: dict[str, object] = {
             "id": job_id,
             "account": account,
             "status": "queued",
@@ -114,9 +122,15 @@ class JobTable:
             "lease_until": self._clock() + self._lease,
             "attempts": 0,
         }
+        unfinished = sa.select(sa.func.count()).select_from(_jobs)
+        unfinished = unfinished.where(_jobs.c.account == account, _jobs.c.status.in_(UNFINISHED))
+        row = sa.select(*(sa.literal(value) for value in values.values()))
+        row = row.where(unfinished.scalar_subquery() < max_unfinished)
         async with self._engine.begin() as connection:
-            await connection.execute(sa.insert(_jobs).values(values))
-        return Claim(job_id, request, 0)
+            added = await connection.execute(sa.insert(_jobs).from_select(list(values), row))
+        if not added.rowcount:
+            raise TooManyJobs(f"{max_unfinished} jobs are queued or running")
+        return Claim(job_id, request)
 
     async def get(self, account: str, job_id: str) -> JobRow | None:
         statement = sa.select(_jobs).where(_jobs.c.id == job_id, _jobs.c.account == account)
@@ -141,28 +155,46 @@ class JobTable:
             total = (await connection.execute(count)).scalar_one()
         return found, total
 
-    async def take_over(self, running: Sequence[str]) -> list[Claim]:
-        """Claim unfinished jobs, but not the `running` ones, whose lease ran out; one process gets each."""
+    async def take_over(self, working_on: Sequence[str], error: Mapping[str, str]) -> list[Claim]:
+        """What became of jobs whose lease ran out: the queued ones are claimed, each by one process only; the running
+        ones fail with `error`. The jobs this process is `working_on` are left out.
+        """
         now = self._clock()
-        lapsed = (_jobs.c.status.in_(UNFINISHED), _jobs.c.lease_until < now, _jobs.c.id.not_in(running))
+        lapsed = (_jobs.c.lease_until < now, _jobs.c.id.not_in(working_on))
+        found = sa.select(_jobs.c.id, _jobs.c.status).where(_jobs.c.status.in_(UNFINISHED), *lapsed)
         async with self._engine.connect() as connection:
-            ids = (await connection.execute(sa.select(_jobs.c.id).where(*lapsed))).scalars().all()
-        taken = [await self._take(job_id, now, lapsed) for job_id in ids]
+            rows = (await connection.execute(found)).all()
+        await self._fail_silent([row.id for row in rows if row.status == "running"], now, error)
+        taken = [await self._take(row.id, now) for row in rows if row.status == "queued"]
         return [claim for claim in taken if claim is not None]
 
-    async def _take(self, job_id: str, now: float, lapsed: tuple[sa.ColumnElement[bool], ...]) -> Claim | None:
+    async def _take(self, job_id: str, now: float) -> Claim | None:
         swap = (
             sa.update(_jobs)
-            .where(_jobs.c.id == job_id, *lapsed)
-            .values(owner=self.owner, lease_until=now + self._lease, status="queued")
-            .returning(_jobs.c.request, _jobs.c.attempts)
+            .where(_jobs.c.id == job_id, _jobs.c.status == "queued", _jobs.c.lease_until < now)
+            .values(owner=self.owner, lease_until=now + self._lease)
+            .returning(_jobs.c.request)
         )
         async with self._engine.begin() as connection:
             row = (await connection.execute(swap)).one_or_none()
-        return None if row is None else Claim(job_id, row.request, row.attempts)
+        return None if row is None else Claim(job_id, row.request)
 
-    async def mark_running(self, job_id: str) -> None:
-        await self._update_mine([job_id], status="running", attempts=_jobs.c.attempts + 1)
+    async def _fail_silent(self, job_ids: Sequence[str], now: float, error: Mapping[str, str]) -> None:
+        """Settle as failed what is silent for half a lease since it was first seen so.
+
+        A machine that wakes up finds every lease run out, and a failure is final: the living get time to renew.
+        """
+        self._silent_since = {job_id: self._silent_since.get(job_id, now) for job_id in job_ids}
+        gone = [job_id for job_id, since in self._silent_since.items() if now - since >= self._lease / 2]
+        if not gone:
+            return
+        silent = sa.update(_jobs).where(_jobs.c.id.in_(gone), _jobs.c.status == "running", _jobs.c.lease_until < now)
+        async with self._engine.begin() as connection:
+            await connection.execute(silent.values(**_settled("failed"), pipeline_error=json.dumps(error)))
+
+    async def mark_running(self, job_id: str) -> bool:
+        """Whether it is this process's to run; another one may have taken it while this one was silent."""
+        return await self._update_mine([job_id], status="running") > 0
 
     async def renew(self, job_ids: Sequence[str]) -> None:
         """Keep the leases of the jobs this process still works on."""
@@ -170,10 +202,10 @@ class JobTable:
 
     async def release(self, job_ids: Sequence[str]) -> None:
         """Give unfinished jobs back: whoever looks next takes them over."""
-        await self._update_mine(job_ids, status="queued", lease_until=0.0, attempts=0)
+        await self._update_mine(job_ids, status="queued", lease_until=0.0)
 
     async def complete(self, job_id: str, artifacts: Mapping[str, bytes]) -> None:
-        """Settle a job with its artifacts, unless another process has taken it over meanwhile."""
+        """Settle a job with its artifacts, unless another process has settled it meanwhile."""
         rows = [{"job_id": job_id, "name": name, "content": content} for name, content in artifacts.items()]
         async with self._engine.begin() as connection:
             settled = await connection.execute(self._mine([job_id]).values(_settled("completed")))
@@ -206,9 +238,9 @@ class JobTable:
             _jobs.c.id.in_(job_ids), _jobs.c.owner == self.owner, _jobs.c.status.in_(UNFINISHED)
         )
 
-    async def _update_mine(self, job_ids: Sequence[str], **values: object) -> None:
+    async def _update_mine(self, job_ids: Sequence[str], **values: object) -> int:
         async with self._engine.begin() as connection:
-            await connection.execute(self._mine(job_ids).values(values))
+            return (await connection.execute(self._mine(job_ids).values(values))).rowcount
 
 
 def _settled(status: str) -> dict[str, object]:

@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
+
+from sybilion_mcp.engine.candidate import Candidate
 
 SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -12,19 +15,22 @@ SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
 def start_worker(lifeline: Connection) -> None:
     """Prepare a fresh worker process; `lifeline` reaches its end when the parent dies or wants the worker gone.
 
-    The parent's stdin and stdout may carry a protocol, so the worker lets go of both. The number of threads is
-    fixed before numpy is imported: one per process, because the processes are the parallelism.
+    The parent's stdin and stdout may carry a protocol, so the worker lets go of both. A signal to end goes to a whole
+    group of processes; the parent decides what becomes of a job then, so the worker does not listen. The number of
+    threads is fixed before numpy is imported: one per process, because the processes are the parallelism.
     """
     _let_go_of_stdio()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(SINGLE_THREADED, "1"))
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True, name="lifeline").start()
 
 
-def run_job(request: str) -> dict[str, bytes]:
+def run_job(request: str, candidates: tuple[Candidate, ...] = ()) -> dict[str, bytes]:
     """Run one forecast request (JSON text) to its artifacts: file name → content."""
     from sybilion_mcp.engine.pipeline import run_pipeline
 
-    return run_pipeline(json.loads(request))
+    return run_pipeline(json.loads(request), candidates)
 
 
 def _let_go_of_stdio() -> None:

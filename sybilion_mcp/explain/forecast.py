@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth
+from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, PipelineInfo
 from sybilion_mcp.contract.months import month_index, month_of
 from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import BAND_80, BAND_90
@@ -36,7 +36,7 @@ class Outlook:
     last_month: str | None
     last_value: float | None
     step: float
-    drivers_used: bool | None = None
+    info: PipelineInfo | None = None
 
     @property
     def past_months(self) -> int:
@@ -57,7 +57,7 @@ def look_ahead(forecast: Forecast, history: Mapping[str, float], mae: float | No
         last_month=last_month,
         last_value=None if last_month is None else history[last_month],
         step=step_for(max(narrowest, mae or 0.0), [row.forecast for row in rows]),
-        drivers_used=forecast.drivers_used,
+        info=forecast.info,
     )
 
 

@@ -16,6 +16,7 @@ from sybilion_mcp.outside import clean, identifier, quoted
 _BACKENDS = {"local": "embedded engine", "sybilion": "Sybilion", "eomer": "Eomer"}
 _VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SCALE_OF_MASE = "(1 = the mean 12-month change in the past)"
 _NO_BIAS = 0.1  # of the mean absolute error
 
 
@@ -43,10 +44,16 @@ def opening(report: Report) -> str:
     """The answer first: where the series goes, how such forecasts did, what the model leaned on."""
     sentences = [months_ahead.path(report.outlook), _how_sure(report.skill)]
     if report.drivers is not None and report.drivers.groups:
-        sentences.append(_strongest(report.drivers.groups[0], used=report.outlook.drivers_used is not False))
+        sentences.append(_strongest(report.drivers.groups[0], used=_drivers_used(report) is not False))
     elif report.drivers is not None and not report.drivers.series:
-        sentences.append("No external driver was found.")
+        embedded = report.facts.free or report.outlook.info is not None
+        sentences.append("The forecast stands on the series alone." if embedded else "No external driver was found.")
     return " ".join(sentences)
+
+
+def _drivers_used(report: Report) -> bool | None:
+    """What the embedded engine says of itself; the hosted service does not say it."""
+    return report.outlook.info.drivers_in_forecast if report.outlook.info else None
 
 
 def _how_sure(skill: Skill) -> str:
@@ -81,7 +88,7 @@ def skill_section(skill: Skill, caveats: tuple[str, ...]) -> list[str]:
     total = skill.windows_used + skill.windows_left_out
     left_out = f" ({skill.windows_left_out} left out for missing actuals)" if skill.windows_left_out else ""
     mape = "" if skill.mape is None or not math.isfinite(skill.mape) else f", MAPE {skill.mape:.1f} %"
-    mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)}"
+    mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)} {_SCALE_OF_MASE}"
     return [
         f"{skill.windows_used} of {counted(total, 'past window')} count{left_out}. "
         f"Median forecast off by {significant(skill.mae)}{mape}{mase}.",
@@ -135,6 +142,10 @@ def drivers_section(report: Report, rows: int) -> list[str]:
 
 
 def worth(report: Report) -> str:
+    info, skill = report.outlook.info, report.skill
+    if info is not None and info.drivers_in_forecast and info.baseline_backtest_mae and skill.mae is not None:
+        change = _compared(skill.mae / info.baseline_backtest_mae)
+        return f"What the drivers are worth: error against the same forecasts without them {change}."
     if report.facts.request.get("run_baseline") is True:
         return "What the drivers are worth: compare with the driverless run that run_baseline added to the job."
     return "What the drivers are worth: not measured by this job; the same request with driver_limit=0 would show it."

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sybilion_mcp.contract.artifacts import Window
+from sybilion_mcp.contract.artifacts import PipelineInfo, Window
 from sybilion_mcp.contract.months import index_of
 from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import Held, Skill
 from sybilion_mcp.explain.drivers import LISTED, Drivers
+from sybilion_mcp.explain.embedded import driver_limit, offered, tried_horizons, without_drivers
 from sybilion_mcp.explain.facts import Caveat, JobFacts
 from sybilion_mcp.explain.forecast import ForecastRow, Outlook
 from sybilion_mcp.explain.wording import counted, significant
@@ -35,6 +36,11 @@ class Evidence:
     metrics: Mapping[str, float]
     drivers: Drivers | None
     current_month: str
+
+    @property
+    def embedded(self) -> PipelineInfo | None:
+        """What the embedded engine says of the forecast; None when the forecast is not its own."""
+        return self.outlook.info or (PipelineInfo() if self.facts.free else None)
 
 
 def doubts(evidence: Evidence) -> tuple[Caveat, ...]:
@@ -140,29 +146,26 @@ def _about_drivers(evidence: Evidence) -> Iterator[str]:
     if drivers is None:
         yield "The job came without a list of drivers."
     elif not drivers.series:
-        yield f"No external driver was found: the forecast rests on the series alone.{_how_to_find(evidence)}"
+        yield _no_drivers(evidence)
     elif not drivers.groups:
         yield "No driver carries weight: the forecast rests on the series alone."
     else:
-        if evidence.outlook.drivers_used is False:
+        if evidence.outlook.info and evidence.outlook.info.drivers_in_forecast is False:
             yield "The forecast itself does not use them: they did not lower its past errors."
         if not drivers.sound:
             yield "Every driver that carries weight is doubtful."
 
 
-def _how_to_find(evidence: Evidence) -> str:
-    if _driver_limit(evidence.facts.request) == 0:
-        return " None was asked for (driver_limit=0)."
-    if evidence.facts.free:
-        return " The embedded engine has only the driver series it is given (aux_series_ids)."
-    recency = evidence.facts.request.get("recency_factor")
+def _no_drivers(evidence: Evidence) -> str:
+    request = evidence.facts.request
+    if evidence.embedded is not None:
+        return without_drivers(evidence.embedded, request)
+    found = "No external driver was found: the forecast rests on the series alone."
+    if driver_limit(request) == 0:
+        return f"{found} None was asked for (driver_limit=0)."
+    recency = request.get("recency_factor")
     tried = f" (here {recency:g})" if isinstance(recency, int | float) else ""
-    return f" A lower recency_factor{tried} may find some; it makes the run longer and dearer."
-
-
-def _driver_limit(request: Mapping[str, object]) -> object:
-    filters = request.get("filters")
-    return filters.get("limit") if isinstance(filters, Mapping) else None
+    return f"{found} A lower recency_factor{tried} may find some; it makes the run longer and dearer."
 
 
 def _about_data(evidence: Evidence) -> Iterator[str]:
@@ -176,8 +179,12 @@ def _about_data(evidence: Evidence) -> Iterator[str]:
         age = index_of(evidence.current_month) - index_of(outlook.last_month)
         if age > _STALE_MONTHS:
             yield f"The data ended in {outlook.last_month}, {age} months ago."
-    asked = evidence.facts.request.get("soft_horizon")
-    if isinstance(asked, int) and months < asked <= MAX_HORIZON:
+    soft = evidence.facts.request.get("soft_horizon")
+    asked = soft if isinstance(soft, int) and months < soft <= MAX_HORIZON else None
+    if evidence.embedded is not None:
+        if told := tried_horizons(evidence.embedded, asked, months):
+            yield told
+    elif asked:
         yield f"{asked} months were asked for, {months} delivered: the service stepped down to a shorter horizon."
 
 
@@ -194,7 +201,7 @@ def next_step(evidence: Evidence) -> NextStep:
     if evidence.windows is None:
         changes["backtest"] = True
         reasons.append("to learn how good such forecasts are")
-    if evidence.drivers is not None and not evidence.drivers.series and _driver_limit(evidence.facts.request) != 0:
+    if _may_find_drivers(evidence):
         reasons.append(_find_drivers(evidence, changes))
     if evidence.skill.verdict == "worse" and not evidence.facts.free:
         changes["backend"] = "local"
@@ -209,9 +216,17 @@ def next_step(evidence: Evidence) -> NextStep:
     return NextStep("read_artifact", {**look, "view": "table"}, "for more (free)")
 
 
+def _may_find_drivers(evidence: Evidence) -> bool:
+    """Whether there are none and asking otherwise may bring some; what the embedded engine tried, it need not again."""
+    request = evidence.facts.request
+    if evidence.drivers is None or evidence.drivers.series or driver_limit(request) == 0:
+        return False
+    return evidence.embedded is None or offered(evidence.embedded, request) == (0, 0)
+
+
 def _find_drivers(evidence: Evidence, changes: dict[str, object]) -> str:
     recency = evidence.facts.request.get("recency_factor")
-    if not evidence.facts.free and isinstance(recency, int | float) and recency > 0:
+    if evidence.embedded is None and isinstance(recency, int | float) and recency > 0:
         changes["recency_factor"] = _LOWER_RECENCY if recency > _LOWER_RECENCY else 0.0
         return "to look for drivers"
     return "with aux_series_ids of series that may lead this one"

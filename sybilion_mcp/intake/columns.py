@@ -1,6 +1,7 @@
 """A file of somebody's → points: which column holds the dates, which the values, and how they are written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from sybilion_mcp.hints import Refusal
@@ -11,6 +12,18 @@ from sybilion_mcp.intake.readers import Table, is_blank, listed_names, positions
 from sybilion_mcp.intake.series import Point
 
 _INSTEAD = "Write it in one way in the file, or pass the numbers as `series`."
+
+
+@dataclass(frozen=True, slots=True)
+class ValueColumn:
+    """One column of values as it is in the file; `name` is "" where the file gives none, `number` counts from 1.
+
+    `points` are as `read_points` gives them, or the reason why they cannot be read.
+    """
+
+    name: str
+    number: int
+    points: list[Point] | Refusal
 
 
 def read_points(
@@ -24,37 +37,91 @@ def read_points(
     Refusal with the codes of `readers.read_table`, and with `column_not_found`,
     `column_ambiguous`, `ambiguous_dates`, `ambiguous_number`.
     """
-    table = read_table(name, data, sheet)
+    table = _filled_table(read_table(name, data, sheet))
+    dates, values = _columns(table, date_column, value_column)
+    pairs = zip(table.dates(dates), table.column(values), strict=True)
+    kept = [pair for pair in pairs if not all(is_blank(cell) for cell in pair)]
+    labels = column_dates([label for label, _ in kept])
+    numbers = _numbers([value for _, value in kept], table.names[values], table.delimiter)
+    return [Point(label, number) for label, number in zip(labels, numbers, strict=True)]
+
+
+def read_columns(
+    name: str, data: bytes, date_column: str | None, value_columns: Sequence[str], sheet: str | None, most: int
+) -> Iterator[ValueColumn]:
+    """The columns of values, in the order of the file: those named, else all but the dates and mere row numbers.
+
+    Rows without a value are part of the points, with None. Raises Refusal with the codes of `read_points`, and
+    `file_too_large` for more than `most` columns beside the dates.
+    """
+    table = _filled_table(read_table(name, data, sheet, most + 2))
+    if len(table.names) > most + 1:
+        message = f"The file has more than {most + 1:,} columns: dates and {most:,} series are read."
+        raise Refusal("file_too_large", message, "Split the file.")
+    asked = [_named(table.names, one) for one in value_columns]
+    dates = _date_column(table, date_column, asked)
+    cells = table.dates(dates)
+    labels = column_dates(cells)
+    for at in dict.fromkeys(asked) or range(len(table.names)):
+        values = table.column(at)
+        if at == dates or (not asked and _is_no_series(table.names[at], values)):
+            continue
+        yield ValueColumn(table.names[at] if table.headed else "", at + 1, _points(table, at, labels, values))
+
+
+def _points(table: Table, at: int, labels: Sequence[str], values: Sequence[object]) -> list[Point] | Refusal:
+    kept = [(label, value) for label, value in zip(labels, values, strict=True) if label or not is_blank(value)]
+    try:
+        numbers = _numbers([value for _, value in kept], table.names[at], table.delimiter)
+    except Refusal as refusal:
+        return refusal
+    return [Point(label, number) for (label, _), number in zip(kept, numbers, strict=True)]
+
+
+def _filled_table(table: Table) -> Table:
     if not table.sample:
         raise Refusal("file_unreadable", "The file holds no rows of data.", "Choose a file with dates and values.")
-    dates, values = _columns(table, date_column, value_column)
-    pairs = [pair for pair in table.pairs(dates, values) if not all(is_blank(cell) for cell in pair)]
-    labels = column_dates([label for label, _ in pairs])
-    numbers = _numbers([value for _, value in pairs], table.names[values], table.delimiter)
-    return [Point(label, number) for label, number in zip(labels, numbers, strict=True)]
+    return table
+
+
+def _is_no_series(name: str, cells: Sequence[object]) -> bool:
+    """A column without a name that is empty or counts the rows."""
+    return not name and (all(is_blank(cell) for cell in cells) or _is_row_number(name, cells))
 
 
 def _columns(table: Table, date_column: str | None, value_column: str | None) -> tuple[int, int]:
     """The positions of the dates and of the values: those named, else the only ones that can be meant."""
-    named_dates = None if date_column is None else _named(table.names, date_column)
     named_values = None if value_column is None else _named(table.names, value_column)
-    if named_dates is not None and named_dates == named_values:
-        raise Refusal(
-            "column_ambiguous",
-            f"{quoted(table.names[named_dates], 60)} cannot hold both the dates and the values.",
-            "Set date_column and value_column to different columns.",
-        )
-    cells = [[row[at] for row in table.sample] for at in range(len(table.names))]
-    if named_dates is None:
-        dates = [at for at in range(len(cells)) if at != named_values and _holds(cells[at], looks_like_date)]
-        plain = [at for at in dates if not all(could_be_number(cell) for cell in _given(cells[at]))]
-        figures = [at for at in dates if all(looks_like_date(cell) for cell in _given(cells[at]))]
-        named_dates = _only(table.names, plain or figures, "dates", "date_column")
+    dates = _date_column(table, date_column, [] if named_values is None else [named_values])
     if named_values is None:
-        numeric = [at for at in range(len(cells)) if at != named_dates and _holds(cells[at], _is_value)]
+        cells = _sampled(table)
+        numeric = [at for at in range(len(cells)) if at != dates and _holds(cells[at], _is_value)]
         counted = [at for at in numeric if not _is_row_number(table.names[at], cells[at])]
         named_values = _only(table.names, counted, "numbers", "value_column")
-    return named_dates, named_values
+    return dates, named_values
+
+
+def _date_column(table: Table, asked: str | None, values: Sequence[int]) -> int:
+    """The position of the dates: the column asked for, else the only one beside `values` that can be meant."""
+    if asked is not None:
+        named = _named(table.names, asked)
+        if named in values:
+            raise Refusal(
+                "column_ambiguous",
+                f"{quoted(table.names[named], 60)} cannot hold both the dates and the values.",
+                "Set date_column and value_column to different columns.",
+            )
+        return named
+    cells = _sampled(table)
+    dates = [at for at in range(len(cells)) if at not in values and _holds(cells[at], looks_like_date)]
+    plain = [at for at in dates if not all(could_be_number(cell) for cell in _given(cells[at]))]
+    figures = [at for at in dates if all(looks_like_date(cell) for cell in _given(cells[at]))]
+    return _only(table.names, plain or figures, "dates", "date_column")
+
+
+def _sampled(table: Table) -> list[list[object]]:
+    """The cells of each column in the first rows."""
+    return [[row[at] for row in table.sample] for at in range(len(table.names))]
 
 
 def _named(names: Sequence[str], asked: str) -> int:

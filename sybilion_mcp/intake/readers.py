@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
 MAX_ROWS = 200_000
-_MAX_COLUMNS = 200
+MAX_COLUMNS = 200  # unless a caller has use for more
 _MAX_SCANNED = 1_048_576  # rows of an Excel sheet; a forged row number could claim more
 _SAMPLE = 1000  # rows by which columns are told apart
 _PREAMBLE = 20  # lines above a table, such as its title and source
@@ -38,35 +38,37 @@ _BROKEN_WORKBOOK = (
     *(lzma.LZMAError, struct.error),
 )  # what openpyxl and the standard library raise for broken parts of a workbook
 
-Pair = tuple[object, object]
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Named columns, the cells of the first rows, and the way to all rows of two of the columns.
+    """Named columns, the cells of the first rows, and the way to all cells of a column.
 
-    `delimiter` is "" where the file has none; it tells how numbers are likely to be written.
+    `dates` reads as `column` does, and refuses rows with a date whose cells reach beyond the last column.
+    `delimiter` is "" where the file has none; it tells how numbers are likely to be written. Without a header the
+    columns are named by their numbers, and `headed` is false.
     """
 
     names: Sequence[str]
     sample: Sequence[Sequence[object]]
-    pairs: Callable[[int, int], list[Pair]]
+    dates: Callable[[int], list[object]]
+    column: Callable[[int], list[object]]
     delimiter: str = ""
+    headed: bool = True
 
 
-def read_table(name: str, data: bytes, sheet: str | None) -> Table:
-    """The table of a file by its ending; `sheet` is for Excel only.
+def read_table(name: str, data: bytes, sheet: str | None, columns: int = MAX_COLUMNS) -> Table:
+    """The table of a file by its ending; `sheet` is for Excel only. Of its columns the first `columns` are read.
 
     Raises Refusal `file_unreadable`, `file_too_large`, `file_too_many_rows`, `extra_missing`, `sheet_not_found`,
     `sheet_ambiguous`.
     """
     match PurePath(name).suffix.lower():
         case ".csv" | ".tsv" | ".txt":
-            return _of_text(data)
+            return _of_text(data, columns)
         case ".xlsx" | ".xlsm":
-            return _of_workbook(data, sheet)
+            return _of_workbook(data, sheet, columns)
         case ".parquet" | ".pq":
-            return _of_parquet(data)
+            return _of_parquet(data, columns)
         case _:
             raise _unreadable("Only .csv, .tsv, .txt, .xlsx and .parquet files can be read.")
 
@@ -75,11 +77,11 @@ def is_blank(cell: object) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def _of_text(data: bytes) -> Table:
+def _of_text(data: bytes, columns: int) -> Table:
     text = _decoded(data)
     delimiter = _delimiter(text)
     try:
-        return _of_rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), delimiter)
+        return _of_rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), columns, delimiter)
     except csv.Error as failure:
         raise _unreadable(f"The text is no table: {failure}.") from failure
 
@@ -100,7 +102,7 @@ def _delimiter(text: str) -> str:
     """The mark that splits most of the first lines into one and the same number of cells, two or more."""
     lines = text[:65_536].splitlines()[:100]
     if len(text) > 65_536:
-        lines = lines[:-1]
+        lines = lines[:-1] or lines  # the last one is cut off
 
     def agreement(delimiter: str) -> int:
         try:
@@ -113,13 +115,14 @@ def _delimiter(text: str) -> str:
     return max(("\t", ";", "|", ","), key=agreement)
 
 
-def _of_rows(rows: Iterable[Sequence[object]], delimiter: str = "") -> Table:
-    kept = list(islice(_filled(rows), MAX_ROWS + _PREAMBLE + 2))
+def _of_rows(rows: Iterable[Sequence[object]], columns: int, delimiter: str = "") -> Table:
+    kept = list(islice(_filled(rows, columns), MAX_ROWS + _PREAMBLE + 2))
     above = next((at for at, row in enumerate(kept[:_PREAMBLE]) if sum(not is_blank(cell) for cell in row) > 1), 0)
     body = kept[above:]
     width = max((len(row) for row in body[:_SAMPLE]), default=0)
     names = [f"column {at + 1}" for at in range(width)]
-    if body and _is_header(body[0]):
+    headed = bool(body) and _is_header(body[0])
+    if headed:
         head = body.pop(0)
         names = [str(cell).strip() if not is_blank(cell) else "" for cell in head] + names[len(head) :]
         if delimiter and any(_is_torn(row, len(head), row) for row in body[:_SAMPLE]):
@@ -127,22 +130,25 @@ def _of_rows(rows: Iterable[Sequence[object]], delimiter: str = "") -> Table:
     if len(body) > MAX_ROWS:
         raise _too_many_rows()
 
-    def pairs(first: int, second: int) -> list[Pair]:
-        if delimiter and any(_is_torn(row, len(names), row[first : first + 1]) for row in body[_SAMPLE:]):
+    def column(at: int) -> list[object]:
+        return [_cell(row, at) for row in body]
+
+    def dates(at: int) -> list[object]:
+        if delimiter and any(_is_torn(row, len(names), row[at : at + 1]) for row in body[_SAMPLE:]):
             raise _torn()
-        return [(_cell(row, first), _cell(row, second)) for row in body]
+        return column(at)
 
     sample = [[_cell(row, at) for at in range(len(names))] for row in body[:_SAMPLE]]
-    return Table(names, sample, pairs, delimiter)
+    return Table(names, sample, dates, column, delimiter, headed)
 
 
-def _filled(rows: Iterable[Sequence[object]]) -> Iterator[Sequence[object]]:
+def _filled(rows: Iterable[Sequence[object]], columns: int) -> Iterator[Sequence[object]]:
     """The rows with anything in them, cut to the columns that are looked at."""
     for scanned, row in enumerate(rows):
         if scanned > _MAX_SCANNED:
             raise _too_many_rows()
         if not all(is_blank(cell) for cell in row):
-            yield row[:_MAX_COLUMNS]
+            yield row[:columns]
 
 
 def _cell(row: Sequence[object], at: int) -> object:
@@ -162,34 +168,38 @@ def _is_header(row: Sequence[object]) -> bool:
     )
 
 
-def _of_workbook(data: bytes, sheet: str | None) -> Table:
+def _of_workbook(data: bytes, sheet: str | None, columns: int) -> Table:
     try:
         with contextlib.closing(open_workbook(data)) as book, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and validations, which are not read
-            return _of_sheet({one.title: one for one in book.worksheets}, sheet)
+            return _of_sheet({one.title: one for one in book.worksheets}, sheet, columns)
     except ImportError as failure:
         raise _extra_missing("Excel") from failure
     except _BROKEN_WORKBOOK as failure:
         raise _unreadable("It is no Excel workbook that can be read; save it as .xlsx without a password.") from failure
 
 
-def _of_sheet(sheets: "Mapping[str, _WorksheetLike]", asked: str | None) -> Table:
+def _of_sheet(sheets: "Mapping[str, _WorksheetLike]", asked: str | None, columns: int) -> Table:
     for one in sheets.values():
         one.reset_dimensions()  # what a sheet says about its size can be wrong
     if asked is not None:
         wanted = positions(list(sheets), asked)
         if len(wanted) != 1:
             raise _sheet_refusal("sheet_not_found", f"There is no sheet {quoted(asked)}", sheets)
-        return _of_rows(_sheet_rows(list(sheets.values())[wanted[0]]))
-    used = [one for one in sheets.values() if next(_filled(islice(_sheet_rows(one), _SAMPLE)), None)]
+        return _of_rows(_sheet_rows(list(sheets.values())[wanted[0]], columns), columns)
+    used = [
+        one
+        for one in sheets.values()
+        if next(_filled(islice(_sheet_rows(one, MAX_COLUMNS), _SAMPLE), MAX_COLUMNS), None)
+    ]
     if len(used) > 1:
         raise _sheet_refusal("sheet_ambiguous", f"{len(used)} sheets hold data", sheets)
-    return _of_rows(_sheet_rows(used[0]) if used else ())
+    return _of_rows(_sheet_rows(used[0], columns) if used else (), columns)
 
 
-def _sheet_rows(sheet: "_WorksheetLike") -> Iterator[Sequence[object]]:
+def _sheet_rows(sheet: "_WorksheetLike", columns: int) -> Iterator[Sequence[object]]:
     """Rows without what is empty at their ends: however far to the right a cell claims to be, it costs nothing."""
-    for row in sheet.iter_rows(values_only=True, max_col=_MAX_COLUMNS):
+    for row in sheet.iter_rows(values_only=True, max_col=columns):
         width = 0 if row.count(None) == len(row) else len(row)
         while width and row[width - 1] is None:
             width -= 1
@@ -200,8 +210,8 @@ def _sheet_refusal(code: str, message: str, sheets: Iterable[str]) -> Refusal:
     return Refusal(code, f"{message}; the sheets are {listed_names(sheets)}.", "Set `sheet` to one of them.")
 
 
-def _of_parquet(data: bytes) -> Table:
-    """All columns of the first rows, and of the rest only the two that are asked for.
+def _of_parquet(data: bytes, columns: int) -> Table:
+    """All columns of the first rows, and of the rest only those that are asked for.
 
     What a file says about its unpacked size can be forged, in both of the places that are looked at: the limit
     keeps large files out, it is no protection against files that are made to break it.
@@ -217,19 +227,18 @@ def _of_parquet(data: bytes) -> Table:
             raise _too_many_rows()
         check_unpacked(_unpacked_size(about))
         schema = about.schema.to_arrow_schema()
-        usable = [one.name for one in schema if _is_plain(one.type)][:_MAX_COLUMNS]
+        usable = [one.name for one in schema if _is_plain(one.type)][:columns]
         texts = [one.name for one in schema if arrow.types.is_string(one.type) or arrow.types.is_large_string(one.type)]
         # As a dictionary, a long text that every row repeats is held once.
         file = parquet.ParquetFile(arrow.BufferReader(data), read_dictionary=texts)
 
-        def pairs(first: int, second: int) -> list[Pair]:
+        def column(at: int) -> list[object]:
             with _reading_parquet():  # a broken page shows only when it is read
-                both = file.read(columns=[usable[first], usable[second]], use_threads=False)
-                return list(zip(_parquet_cells(both[usable[first]]), _parquet_cells(both[usable[second]]), strict=True))
+                return _parquet_cells(file.read(columns=[usable[at]], use_threads=False)[usable[at]])
 
         head = next(file.iter_batches(batch_size=_SAMPLE, columns=usable, use_threads=False), None)
-        columns = [_parquet_cells(arrow.chunked_array([head[name]])) for name in usable] if head else []
-        return Table(usable, list(zip(*columns, strict=True)), pairs)
+        cells = [_parquet_cells(arrow.chunked_array([head[name]])) for name in usable] if head else []
+        return Table(usable, list(zip(*cells, strict=True)), column, column)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,20 @@ def points_of(series: Mapping[str, object]) -> list[Point]:
     return [Point(label, value) for label, value in series.items()]
 
 
+def trimmed(points: Sequence[Point]) -> list[Point]:
+    """The points without those before the first and after the last value, as a column of a wider table has them."""
+    dated = [(calendar_date(point.label), point) for point in points]
+    days = [day for day, point in dated if day is not None and not _is_absent(point.value)]
+    if not days:
+        return [point for point in points if not _is_absent(point.value)]
+    first, last = min(days), max(days)
+    return [point for day, point in dated if (not _is_absent(point.value) if day is None else first <= day <= last)]
+
+
+def _is_absent(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def to_monthly(points: Sequence[Point], aggregate: Aggregate, fill: Fill, today: date) -> Monthly:
     """The monthly series and all of its problems, with the codes of `findings.CODES`. `today` is a UTC date.
 

@@ -82,7 +82,8 @@ def _local(desk: Desk) -> Backend:
         )
     from sybilion_mcp.engine.app import build_app
 
-    app = build_app(desk.settings.home / "engine", today=desk.today, executor=desk.executor)
+    settings = desk.settings
+    app = build_app(settings.home / "engine", today=desk.today, executor=desk.executor, drivers=settings.drivers_file)
     return SybilionClient(
         "http://engine.local",
         "sk_ops_embedded",

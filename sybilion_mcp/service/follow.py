@@ -1,25 +1,31 @@
 """Follow: what a job does, until it is finished or the caller's patience ends."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
 from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError
 from sybilion_mcp.contract.jobs import Job, is_job_id
+from sybilion_mcp.hint_words import words_of
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.spend import Expectation, expectation
-from sybilion_mcp.store.records import StoredJob
+from sybilion_mcp.store.records import StoredJob, Submission
 
 MAX_WAIT_SECONDS = 45
 KEEPING_SECONDS = 15
 """For the results of a job that has just finished; what does not come in time is fetched at the next look."""
 MAX_ARTIFACTS = 20
 """Kept of one job; the API knows six."""
+NAMED = 5
+"""Unfinished jobs that are told by name."""
+_UNFINISHED_SINCE = timedelta(days=7)
 _PACE = {"local": (0.1, 1.0)}
 HOSTED_PACE = (2.0, 10.0)
 
@@ -29,13 +35,17 @@ Progress = Callable[[Job, float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`elapsed_s`: seconds from submission to settlement, or to now; `artifacts` are names."""
+    """`elapsed_s`: seconds from submission to settlement, or to now; `artifacts` are names.
+
+    `again` are the arguments of a submit_forecast that asks the same; empty for jobs that another desk submitted.
+    """
 
     job: Job
     backend: str
     elapsed_s: float | None
     artifacts: tuple[str, ...]
     expected: Expectation
+    again: Mapping[str, object]
 
 
 async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progress) -> Followed:
@@ -112,4 +122,34 @@ async def _followed(desk: Desk, job: Job, backend: str) -> Followed:
     submission = await desk.store.submission_of(job.job_id)
     limit = options_of(submission.request).get("driver_limit") if submission else None
     expected = expectation(backend, limit if isinstance(limit, int) else None)
-    return Followed(job, backend, elapsed_seconds(job), tuple(sorted(names)), expected)
+    again = asked_again(submission) if submission else {}
+    return Followed(job, backend, elapsed_seconds(job), tuple(sorted(names)), expected, again)
+
+
+def asked_again(submission: Submission) -> dict[str, object]:
+    """The arguments that ask the same of the same backend; title and keywords are remembered with the series."""
+    aux = {"aux_series_ids": list(submission.aux_series_ids)} if submission.aux_series_ids else {}
+    return {
+        "series_id": submission.series_id,
+        **options_of(submission.request),
+        **aux,
+        "backend": submission.backend,
+    }
+
+
+async def engine_full(desk: Desk) -> Refusal:
+    """What to say when the embedded engine takes no more jobs, with those it has. Raises `BackendError`."""
+    words = words_of("too_many_jobs", "local")
+    recent = await desk.backend("local").recent_jobs(datetime.now(UTC) - _UNFINISHED_SINCE) or []
+    unfinished = sorted((job for job in recent if not job.finished), key=lambda job: job.created_at or "")
+    names = [identifier(job.job_id) for job in unfinished]
+    if not names:  # they ended meanwhile
+        return Refusal("too_many_jobs", words.message, words.hint, retry_after_s=words.retry_after_s)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return Refusal(
+        "too_many_jobs",
+        words.message,
+        f"{words.hint} Unfinished, the oldest first: {', '.join(names[:NAMED])}{more}.",
+        next=NextStep("get_status", {"job_id": names[0], "wait_seconds": words.retry_after_s}, "then submit again"),
+        retry_after_s=words.retry_after_s,
+    )

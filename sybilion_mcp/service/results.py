@@ -17,10 +17,9 @@ from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import pages
-from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.files import write_new
-from sybilion_mcp.service.follow import current
+from sybilion_mcp.service.follow import asked_again, current
 from sybilion_mcp.service.pages import Page
 from sybilion_mcp.store.records import Submission
 
@@ -104,7 +103,7 @@ async def finished_job(desk: Desk, job_id: str) -> tuple[Job, str]:
         raise Refusal(
             "job_failed",
             f"The job ended {job.status}: there are no results.",
-            "get_status tells what the service said. Submitting the same request again makes a new job.",
+            "get_status tells why, and what to do about it.",
             next=NextStep("get_status", {"job_id": job_id}),
         )
     return job, backend
@@ -178,14 +177,8 @@ def _facts(job: Job, backend: str, submission: Submission | None, sent: object) 
         eur_cents_final=job.eur_cents_final,
         request=request,
         driver_names=submission.driver_names if submission else {},
-        again=_again(submission) if submission else {},
+        again=asked_again(submission) if submission else {},
     )
-
-
-def _again(submission: Submission) -> dict[str, object]:
-    """The arguments that ask the same; title and keywords are remembered with the series."""
-    aux = {"aux_series_ids": list(submission.aux_series_ids)} if submission.aux_series_ids else {}
-    return {"series_id": submission.series_id, **options_of(submission.request), **aux}
 
 
 def _wait(job_id: str) -> NextStep:

@@ -7,9 +7,11 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
+from sybilion_mcp.backends.base import AnswerError
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.follow import engine_full
 from sybilion_mcp.service.spend import Expectation, euros
 from sybilion_mcp.service.submit import Order, Submitted, submit
 from sybilion_mcp.tools.answer import answer, answering
@@ -82,7 +84,13 @@ async def submit_forecast(
         resubmit=resubmit,
         backend=backend,
     )
-    return _render(await submit(ctx.request_context.lifespan_context, order))
+    desk = ctx.request_context.lifespan_context
+    try:
+        return _render(await submit(desk, order))
+    except AnswerError as error:
+        if (error.backend, error.status) == ("local", 429):
+            raise await engine_full(desk) from error
+        raise
 
 
 def _render(made: Submitted) -> CallToolResult:

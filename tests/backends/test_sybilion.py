@@ -60,6 +60,25 @@ async def failure_of(call: Any) -> BackendError:
     return caught.value
 
 
+ANSWERED = sorted(CALLS.keys() - {"artifact"})  # an artifact is whatever was sent
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [(one, fault) for one in CALLS for fault in (error(500, "x"), reset())] + [(one, garbage()) for one in ANSWERED],
+)
+async def test_a_failure_says_whose_it_is(api: HostedApi, operation: str, fault: Fault) -> None:
+    api.always("job" if operation == "account" else operation, fault)
+    client = SybilionClient(api.url, TOKEN, name="made up")
+
+    try:
+        failure = await failure_of(CALLS[operation](client))
+    finally:
+        await client.aclose()
+
+    assert failure.backend == "made up"
+
+
 # What is sent
 
 

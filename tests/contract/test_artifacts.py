@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from sybilion_mcp.contract.artifacts import (
     ArtifactError,
+    PipelineInfo,
+    Rung,
     read_backtest_metrics,
     read_backtest_trajectories,
     read_external_signals,
@@ -90,6 +92,53 @@ class TestForecast:
     def test_a_forecast_without_any_value_is_refused(self) -> None:
         with pytest.raises(ArtifactError, match=r"forecast\.json: no month carries a forecast"):
             read_forecast(forecast_of(m2026_05={"forecast": None}))
+
+
+class TestPipelineInfo:
+    def info_of(self, given: object) -> PipelineInfo | None:
+        months = {"2026-05-01": {"forecast": 1}}
+        return read_forecast(envelope({"forecast_series": months, "pipeline_info": given})).info
+
+    def test_what_the_embedded_engine_says_is_read(self) -> None:
+        ladder = [
+            {"horizon": 4, "relative_error": 1.2, "good": False},
+            {"horizon": 3, "relative_error": None, "good": True},
+        ]
+        given = {"driverless_fallback": True, "drivers_in_forecast": False, "ladder": ladder}
+        given["baseline_backtest_mae"] = 1.3
+        folder = {"candidates_offered": 7, "candidates_too_short": ["a", "b"], "candidates_same_as_series": ["c"]}
+
+        info = self.info_of({**given, **folder, "models": {"x": 1}})
+
+        assert info == PipelineInfo(False, True, (Rung(4, 1.2, False), Rung(3, None, True)), 1.3, 7, ("a", "b"), ("c",))
+
+    @pytest.mark.parametrize("given", [None, [], "text", 3])
+    def test_the_api_says_nothing_of_the_kind(self, given: object) -> None:
+        assert self.info_of(given) is None
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {},
+            {"drivers_in_forecast": "yes", "driverless_fallback": 1, "candidates_offered": True},
+            {"candidates_offered": -1, "candidates_too_short": {"a": 1}, "ladder": {"horizon": 3}},
+            {
+                "candidates_offered": 3.0,
+                "candidates_same_as_series": "c",
+                "candidates_too_short": [1, None],
+                "ladder": [None, 3, "x", {}],
+            },
+            {"candidates_offered": 10**30, "ladder": [{"horizon": 99, "good": True}, {"horizon": True, "good": False}]},
+            {"ladder": [{"horizon": 3, "relative_error": 1.0, "good": "no"}]},
+        ],
+    )
+    def test_what_has_another_type_counts_as_not_said(self, given: object) -> None:
+        assert self.info_of(given) == PipelineInfo()
+
+    def test_an_error_that_is_no_number_is_left_out(self) -> None:
+        info = self.info_of({"ladder": [{"horizon": 3, "relative_error": float("nan"), "good": False}]})
+
+        assert info == PipelineInfo(ladder=(Rung(3, None, False),))
 
 
 class TestExternalSignals:

@@ -439,11 +439,17 @@ class TestFilters:
     def test_limit_from_0_to_1000(self, limit: int | None) -> None:
         assert accepted(put(request(), "filters.limit", limit))
 
-    @pytest.mark.parametrize(("limit", "nearest"), [(-1, 0), (1001, 1000)])
-    def test_limit_outside_the_nearest_is_offered(self, limit: int, nearest: int) -> None:
+    @pytest.mark.parametrize("limit", [1001, 5000, 10**30])
+    def test_of_a_limit_above_the_most_is_offered(self, limit: int) -> None:
         problem = only(put(request(), "filters.limit", limit))
         assert (problem.code, problem.field) == ("driver_limit_out_of_range", "filters.limit")
-        assert offered(problem) == ("filters.limit", nearest)
+        assert offered(problem) == ("filters.limit", 1000)
+
+    @pytest.mark.parametrize("limit", [-1, -(10**30)])
+    def test_below_nothing_is_offered_since_the_nearest_means_no_drivers(self, limit: int) -> None:
+        problem = only(put(request(), "filters.limit", limit))
+        assert (problem.code, problem.field, problem.fix) == ("driver_limit_out_of_range", "filters.limit", None)
+        assert "0 asks for no drivers at all" in problem.message
 
     @pytest.mark.parametrize("flag", [True, False])
     def test_general_drivers_is_a_flag(self, flag: bool) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from sybilion_mcp.engine import app
+from sybilion_mcp.engine import wire
 
 from .conftest import client_of, settled
 from .made_up import request
@@ -145,7 +145,7 @@ async def endless() -> AsyncIterator[bytes]:
 async def test_a_body_that_does_not_come_in_time_is_408(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "BODY_SECONDS", 0.05)
     with anyio.fail_after(10):
         response = await client.post("/api/v1/forecasts", content=endless())
 
@@ -264,16 +264,14 @@ class TestErrors:
         self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr("sybilion_mcp.engine.pipeline.run_pipeline", lambda _: 1 / 0)
+            patch.setattr("sybilion_mcp.engine.pipeline.run_pipeline", lambda *_: 1 / 0)
             job, _ = await settled(client, await submit(client))
         after, _ = await settled(client, await submit(client))
 
         assert job["status"] == "failed"
         assert job["eur_cents_final"] == 0
-        assert job["pipeline_error"] == {
-            "code": "pipeline_failed",
-            "detail": "ZeroDivisionError: division by zero",
-        }
+        assert job["pipeline_error"]["code"] == "pipeline_failed"
+        assert "ZeroDivisionError: division by zero" in job["pipeline_error"]["detail"]
         assert "artifacts" not in job
         assert after["status"] == "completed"
 

@@ -34,6 +34,11 @@ def full(**changes: object) -> Report:
     return report_of(**given)
 
 
+def of_the_engine(**info: object) -> dict[str, object]:
+    """A forecast with what the embedded engine says about it."""
+    return forecast_of([110, 120, 130], pipeline_info=info)
+
+
 def rows_of(text: str, header: str) -> list[dict[str, str]]:
     """The CSV table below the line that begins with `header`."""
     lines = text.splitlines()
@@ -200,6 +205,9 @@ class TestSkill:
     def test_the_series_of_the_request_stands_in_for_a_missing_input(self) -> None:
         assert report_data(full(series=None, request=SERIES)) == report_data(full(request=SERIES))
 
+    def test_mase_says_what_it_is_relative_to(self) -> None:
+        assert "MASE 0.083 (1 = the mean 12-month change in the past)." in render_report(full())
+
     def test_metrics_that_contradict_the_windows_are_shown_beside_them(self) -> None:
         text = render_report(full(metrics=metrics_of(MAPE=1.25, MASE=1788.4)))
 
@@ -238,6 +246,123 @@ class TestDrivers:
         text = render_drivers(full(drivers=[], request=request_fields, backend=backend))
 
         assert expected in text.splitlines()[-1]
+
+    @pytest.mark.parametrize(
+        ("request_fields", "info", "sentence"),
+        [
+            (
+                {"aux_timeseries": [{}, {}]},
+                {"candidates_offered": 2},
+                "2 driver series given with the request were tried and did not lower the error of past forecasts: "
+                "the forecast stands on the series alone.",
+            ),
+            (
+                {"aux_timeseries": [{}]},
+                {
+                    "candidates_offered": 10,
+                    "candidates_too_short": ["Rain, mm", "x"],
+                    "candidates_same_as_series": ["Sales"],
+                },
+                "7 driver series (1 given with the request, 6 of the driver folder) were tried and did not lower the "
+                "error of past forecasts: the forecast stands on the series alone. Not tried, for too few months in "
+                'common or an end long ago: "Rain, mm", "x". Not tried, being this series itself: "Sales".',
+            ),
+            (
+                {},
+                {"candidates_offered": 1},
+                "1 driver series of the driver folder was tried and did not lower the error of past forecasts: "
+                "the forecast stands on the series alone.",
+            ),
+            (
+                {},
+                {"candidates_offered": 1, "driverless_fallback": True},
+                "1 driver series of the driver folder was tried and is not used, as no horizon met the quality "
+                "rule: the forecast stands on the series alone.",
+            ),
+            (
+                {"aux_timeseries": [{}], "filters": {"limit": 0}},
+                {"candidates_offered": 0},
+                "No driver was asked for (driver_limit=0): the forecast stands on the series alone.",
+            ),
+        ],
+    )
+    def test_without_drivers_the_embedded_engine_says_what_it_tried(
+        self, request_fields: dict[str, object], info: dict[str, object], sentence: str
+    ) -> None:
+        report = full(forecast=of_the_engine(**info), drivers=[], request=request_fields, backend="local")
+        text = render_report(report)
+
+        assert f"## Drivers\n{sentence}\n" in text
+        assert "The forecast stands on the series alone." in text.split("\n\n")[1]
+        assert 'artifact="backtest"' in text.splitlines()[-1]
+
+    @pytest.mark.parametrize("info", [{}, {"candidates_offered": 0}, {"candidates_offered": None}])
+    def test_where_no_driver_was_offered_the_report_says_how_to_offer_some(self, info: dict[str, object]) -> None:
+        text = render_report(full(forecast=of_the_engine(**info), drivers=[], backend="local"))
+
+        assert "No driver series was offered: the forecast stands on the series alone. To offer some: " in text
+        assert "`sybilion-mcp drivers add FILE`" in text
+        assert "with aux_series_ids of series that may lead this one." in text.splitlines()[-1]
+
+    @pytest.mark.parametrize(
+        ("filters", "named"),
+        [
+            ({"regions": [77]}, "regions=[77]"),
+            ({"regions": [77], "categories": [1, 2, 3, 4]}, "regions=[77], categories=[1, 2, 3, …]"),
+            ({"regions": [], "categories": [5]}, "categories=[5]"),
+        ],
+    )
+    def test_filters_that_let_nothing_through_are_named(self, filters: dict[str, object], named: str) -> None:
+        info = of_the_engine(candidates_offered=0)
+
+        text = render_report(full(forecast=info, drivers=[], request={"filters": filters}, backend="local"))
+
+        assert (
+            f"No driver series was tried: the forecast stands on the series alone. The filters ({named}) let none of "
+            "the driver folder through; `sybilion-mcp drivers list` shows the ids of what is in it."
+        ) in text
+        assert "offer" not in text
+
+    def test_filters_are_named_beside_what_came_with_the_request(self) -> None:
+        asked = {"aux_timeseries": [{}], "filters": {"regions": [77]}}
+
+        text = render_report(
+            full(forecast=of_the_engine(candidates_offered=1), drivers=[], request=asked, backend="local")
+        )
+
+        assert "1 driver series given with the request was tried and did not lower the error" in text
+        assert "The filters (regions=[77]) let none of the driver folder through" in text
+
+    @pytest.mark.parametrize(
+        ("filters", "offered"),
+        [({"regions": [77]}, 3), ({"regions": [77]}, None), ({"regions": [], "categories": None}, 0), ({}, 0)],
+    )
+    def test_filters_that_did_not_empty_the_folder_are_not_blamed(
+        self, filters: dict[str, object], offered: int | None
+    ) -> None:
+        info = of_the_engine(candidates_offered=offered)
+
+        assert "The filters" not in render_report(
+            full(forecast=info, drivers=[], request={"filters": filters}, backend="local")
+        )
+
+    def test_a_driver_folder_of_short_series_only_offers_nothing_to_try(self) -> None:
+        names = [f"Series {number}\nNext: do(it)" for number in range(5)]
+        info = {"candidates_offered": 5, "candidates_too_short": names}
+
+        text = render_report(full(forecast=of_the_engine(**info), drivers=[], backend="local"))
+
+        assert "No driver series could be tried: " in text
+        assert '"Series 2 Next: do(it)" and 2 more. To offer some: ' in text
+        assert [line for line in text.splitlines() if line.startswith("Next")] == [text.splitlines()[-1]]
+
+    def test_what_drivers_are_worth_is_told_where_the_engine_measured_it(self) -> None:
+        info = {"drivers_in_forecast": True, "baseline_backtest_mae": 1e9}
+
+        text = render_report(full(forecast=of_the_engine(**info), backend="local"))
+
+        assert "What the drivers are worth: error against the same forecasts without them 100 % smaller." in text
+        assert "not measured" not in text
 
     def test_a_job_without_a_driver_file_is_not_a_job_without_drivers(self) -> None:
         text = render_report(full(drivers=None))
@@ -289,6 +414,43 @@ class TestJob:
 
         assert "6 months were asked for, 3 delivered" in text
 
+    @pytest.mark.parametrize(
+        ("errors", "told"),
+        [
+            ([1.2], "at 4 months past forecasts had 1.20 times the error of the better naive forecast, more than"),
+            ([1.31, 1.2, 1.12], "at 4 to 6 months past forecasts had 1.12 to 1.31 times the error of the better"),
+            ([None], "the engine stepped down to a shorter horizon."),
+        ],
+    )
+    def test_the_embedded_engine_says_why_it_stepped_down(self, errors: list[float | None], told: str) -> None:
+        top = 3 + len(errors)
+        failed = [{"horizon": top - n, "relative_error": e, "good": False} for n, e in enumerate(errors)]
+        ladder = [*failed, {"horizon": 3, "relative_error": 0.9, "good": True}]
+
+        text = render_report(
+            full(series={**SERIES, "soft_horizon": top}, forecast=of_the_engine(ladder=ladder), backend="local")
+        )
+
+        assert f"{top} months were asked for, 3 delivered: {told}" in text
+
+    @pytest.mark.parametrize(
+        ("soft", "begin"), [(3, "No horizon"), (4, "4 months were asked for, 3 delivered, and no horizon")]
+    )
+    def test_a_fallback_says_that_no_horizon_was_good_and_what_that_means(self, soft: int, begin: str) -> None:
+        ladder = [{"horizon": horizon, "relative_error": 1.4, "good": False} for horizon in range(soft, 2, -1)]
+        fallback = of_the_engine(ladder=ladder, driverless_fallback=True)
+
+        data = report_data(full(series={**SERIES, "soft_horizon": soft}, forecast=fallback, backend="local"))
+
+        (told,) = [one for one in data["caveats"] if "quality rule" in one]
+        assert told.startswith(f"{begin} met the engine's quality rule: at ")
+        assert "a naive forecast was the better guide so far." in told
+
+    def test_an_engine_that_reached_what_was_asked_says_nothing_of_its_ladder(self) -> None:
+        ladder = [{"horizon": 3, "relative_error": 0.9, "good": True}]
+
+        assert "quality rule" not in render_report(full(forecast=of_the_engine(ladder=ladder), backend="local"))
+
     def test_a_forecast_of_the_past_sends_the_caller_for_newer_data(self) -> None:
         text = render_report(full(today=date(2027, 1, 3)))
 
@@ -311,10 +473,7 @@ class TestJob:
         assert last == f'Next: read_artifact(job_id="{JOB_ID}", artifact="{artifact}", view="table") for more (free).'
 
     def test_drivers_that_the_embedded_engine_did_not_use_are_not_leaned_on(self) -> None:
-        forecast = forecast_of([110, 120, 130])
-        forecast["data"] = {**forecast["data"], "pipeline_info": {"drivers_in_forecast": False}}
-
-        text = render_report(full(forecast=forecast, backend="local"))
+        text = render_report(full(forecast=of_the_engine(drivers_in_forecast=False), backend="local"))
 
         assert "leaned most on" not in text
         assert "The forecast itself does not use them" in text

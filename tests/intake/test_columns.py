@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.intake.columns import read_points
+from sybilion_mcp.intake.columns import read_columns, read_points
 from sybilion_mcp.intake.numbers import is_number, plain_number
-from sybilion_mcp.intake.series import to_monthly
+from sybilion_mcp.intake.series import Point, to_monthly, trimmed
 from sybilion_mcp.service.files import read_bytes
 
 Read = list[tuple[str, object]]
@@ -740,3 +740,73 @@ def test_a_real_table_of_prices_is_ready_after_its_fixes(shared_data: Path) -> N
     monthly = to_monthly(points, "none", "none", date(2026, 11, 15))
     assert [problem for problem in monthly.problems if problem.severity == "error"] == []
     assert len(monthly.points) > 700
+
+
+class TestWideFiles:
+    def columns(
+        self, content: str, dates: str | None = None, values: Sequence[str] = (), most: int = 10
+    ) -> dict[str, list[object] | Refusal]:
+        """Name (or number) of a column → its values, or why they cannot be read."""
+        found = read_columns("wide.csv", content.encode(), dates, values, None, most)
+        return {
+            one.name or f"#{one.number}": one.points
+            if isinstance(one.points, Refusal)
+            else [point.value for point in one.points]
+            for one in found
+        }
+
+    def test_every_column_but_the_dates_and_row_numbers_is_given(self) -> None:
+        content = ",date,a,note,b,\n0,2021-01,1,x,,\n1,2021-02,,y,4,\n2,,,,,\n"
+
+        assert self.columns(content) == {"a": [1.0, None], "note": ["x", "y"], "b": [None, 4.0]}
+
+    def test_each_column_is_read_by_its_own_convention(self) -> None:
+        found = self.columns('date;a;b;c\n2021-01;"1,5";2.5;"1,234"\n2021-02;"2,5";"1.000,5";"1,5"\n')
+
+        assert found["a"] == [1.5, 2.5]
+        assert isinstance(found["b"], Refusal)
+        assert found["b"].code == "ambiguous_number"
+        assert found["c"] == [1.234, 1.5]
+
+    def test_named_columns_come_in_the_order_they_are_named(self) -> None:
+        content = "date,a,b,c\n2021-01,1,2,3\n2021-02,4,5,6\n"
+
+        assert list(self.columns(content, values=["C", "a", "c"])) == ["c", "a"]
+        assert refusal(lambda: self.columns(content, values=["d"])).code == "column_not_found"
+        assert refusal(lambda: self.columns(content, dates="a", values=["a"])).code == "column_ambiguous"
+
+    def test_without_a_header_columns_have_numbers_only(self) -> None:
+        assert self.columns("2021-01,1,2\n2021-02,3,4\n") == {"#2": [1.0, 3.0], "#3": [2.0, 4.0]}
+
+    def test_as_many_columns_as_are_asked_for_are_read_and_no_more(self) -> None:
+        def wide(count: int) -> str:
+            rows = [["date", *(f"s{at}" for at in range(count))], *([f"2021-0{m}", *["1"] * count] for m in (1, 2, 3))]
+            return "\n".join(",".join(row) for row in rows)
+
+        assert len(self.columns(wide(300), most=300)) == 300
+        assert refusal(lambda: self.columns(wide(301), most=300)).code == "file_too_large"
+        assert refusal(lambda: self.columns(wide(1_000_000), most=300)).code == "file_too_large"
+
+    def test_excel_and_parquet_are_read_alike(self) -> None:
+        openpyxl = pytest.importorskip("openpyxl")
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        names = ["date", *(f"s{at}" for at in range(250))]
+        rows = [[date(2021, month, 1), *(at + month for at in range(250))] for month in (1, 2, 3)]
+        book, excel, packed = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
+        for row in [names, *rows]:
+            book.active.append(row)
+        book.save(excel)
+        parquet.write_table(arrow.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))), packed)
+
+        for name, data in (("a.xlsx", excel), ("a.parquet", packed)):
+            found = list(read_columns(name, data.getvalue(), None, (), None, 1000))
+            assert [one.name for one in found] == names[1:]
+            assert found[-1].points == [Point(f"2021-0{month}-01", 249 + month) for month in (1, 2, 3)]
+
+
+def test_blank_ends_are_trimmed_by_date_and_gaps_stay() -> None:
+    values = {"2021-03": None, "2021-01": None, "2021-02": 5.0, "2021-04": 6, "2021-05": float("nan"), "Source": None}
+    points = [Point(label, value) for label, value in values.items()]
+
+    assert [point.label for point in trimmed(points)] == ["2021-03", "2021-02", "2021-04"]
+    assert trimmed([Point("2021-01", None), Point("total", 7.0)]) == [Point("total", 7.0)]

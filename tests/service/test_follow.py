@@ -10,7 +10,7 @@ from sybilion_mcp.backends.base import AnswerError, BackendError
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.service import follow as following
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import Followed, follow
+from sybilion_mcp.service.follow import Followed, engine_full, follow
 from sybilion_mcp.service.submit import submit
 from tests.hosted import Fault, HostedApi, error, garbage, reset, silence
 from tests.service.conftest import OpenDesk
@@ -243,3 +243,28 @@ async def test_cancelled_looks_at_the_embedded_engine_leave_nothing_behind(
     assert "destroyed" not in caplog.text
     with anyio.fail_after(60):
         assert (await follow(embedded, made.job_id, 45, Heard())).job.finished
+
+
+async def test_an_engine_whose_jobs_have_just_ended_is_full_no_more(embedded: Desk) -> None:
+    made = await submit(embedded, order(backtest=False, soft_horizon=3))
+    with anyio.fail_after(60):
+        await follow(embedded, made.job_id, 45, Heard())
+
+    refusal = await engine_full(embedded)
+
+    assert (refusal.code, refusal.retry_after_s, refusal.next) == ("too_many_jobs", 15, None)
+    assert made.job_id not in refusal.hint
+
+
+async def test_a_job_is_asked_for_again_where_it_was_asked_for(hosted: Desk) -> None:
+    made = await submit(hosted, order(backtest=False, soft_horizon=3, backend="local"))
+
+    asked = (await followed(hosted, made.job_id)).again
+
+    assert asked == {
+        "series_id": made.series_id,
+        "soft_horizon": 3,
+        "backtest": False,
+        "driver_limit": 0,
+        "backend": "local",
+    }

@@ -1,6 +1,7 @@
 """The embedded API over HTTP and the local check: the same verdict and the same first field."""
 
 import asyncio
+import itertools
 import json
 import re
 from collections import Counter
@@ -63,17 +64,21 @@ def expected(problem: Problem | None) -> tuple[int, str | None]:
 
 
 def with_embedded_api(folder: Path, run: Callable[[Callable[[Body], httpx.Response]], None]) -> None:
-    """Run a test with a function that posts a body to the embedded API, all in one event loop."""
+    """Run a test with a function that posts a body to the embedded API, all in one event loop.
+
+    Every post is one of an account of its own, since no account may have many unfinished jobs.
+    """
     app = build_app(folder, today=lambda: TODAY, executor=Idle())
+    accounts = itertools.count()
 
     async def post(body: Body) -> httpx.Response:
         content = json.dumps(body, separators=(",", ":"))  # ASCII, so that half a surrogate pair arrives as such
-        return await client.post("/api/v1/forecasts", content=content)
+        headers = {"authorization": f"Bearer sk_ops_agreement_{next(accounts)}"}
+        return await client.post("/api/v1/forecasts", content=content, headers=headers)
 
     with asyncio.Runner() as runner:
         transport = httpx.ASGITransport(app)
-        headers = {"authorization": "Bearer sk_ops_agreement"}
-        client = httpx.AsyncClient(transport=transport, base_url="http://engine", headers=headers)
+        client = httpx.AsyncClient(transport=transport, base_url="http://engine")
         try:
             run(lambda body: runner.run(asyncio.wait_for(post(body), 30)))
         finally:

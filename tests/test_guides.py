@@ -1,0 +1,45 @@
+"""The guides name the numbers and codes that the package goes by."""
+
+from pathlib import Path
+
+import sybilion_mcp
+from sybilion_mcp.engine.drivers import HALF_LIFE
+from sybilion_mcp.engine.jobs import JOB_SECONDS, MAX_UNFINISHED
+from sybilion_mcp.engine.outlook import QUALITY
+from sybilion_mcp.engine.pipeline import EFFORT
+from sybilion_mcp.hint_words import JOB_WORDS
+
+GUIDES = Path(sybilion_mcp.__file__).parent / "guide"
+
+
+def guide(topic: str) -> str:
+    return (GUIDES / f"{topic}.md").read_text(encoding="utf-8")
+
+
+def test_the_limits_are_those_of_the_embedded_engine() -> None:
+    text = guide("limits")
+
+    assert f"at most {MAX_UNFINISHED} unfinished jobs" in text
+    assert f"at most {JOB_SECONDS:g} s" in text
+    assert f"at most {QUALITY} times" in text
+    assert f"0.5^(a × recency_factor ÷ {HALF_LIFE:g})" in text
+
+
+def test_the_limits_tell_what_a_budget_buys() -> None:
+    text = guide("limits")
+
+    assert f"({', '.join(EFFORT)}: " in text
+    assert f"looks back {', '.join(str(one.origins) for one in EFFORT.values())} months" in text
+    assert f"at most {', '.join(str(one.links) for one in EFFORT.values())} driver lags" in text
+
+
+def test_the_errors_name_every_way_a_job_of_the_engine_fails() -> None:
+    text = guide("errors")
+
+    assert [code for code in JOB_WORDS if f"`{code}`" not in text] == []
+    assert f"takes {MAX_UNFINISHED} " in text
+    assert f"{JOB_SECONDS:g} s" in text
+
+
+def test_guides_are_short() -> None:
+    assert {file.name for file in GUIDES.glob("*.md") if file.stat().st_size > 6000} == set()
