@@ -39,18 +39,16 @@ def first_tools_list(command: Sequence[str], environment: dict[str, str]) -> flo
     return seconds
 
 
-def measure(runs: int) -> tuple[float, float]:
-    """Median seconds of (this server, empty server), run in turn after one warm-up each."""
+def measure(runs: int) -> list[tuple[float, float]]:
+    """Seconds of (this server, empty server), run in turn after one warm-up each."""
     ours = [sys.executable, "-m", "sybilion_mcp"]
     empty = [sys.executable, "-c", EMPTY]
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "SYBILION_MCP_HOME": home}
-        pairs = [(first_tools_list(ours, environment), first_tools_list(empty, environment)) for _ in range(runs + 1)][
-            1:
-        ]
-    return statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs)
+        pairs = [(first_tools_list(ours, environment), first_tools_list(empty, environment)) for _ in range(runs + 1)]
+    return pairs[1:]
 
 
 if __name__ == "__main__":
-    mine, bare = measure(10)
+    mine, bare = (statistics.median(side) for side in zip(*measure(10), strict=True))
     print(f"this server   {mine:.3f} s\nempty server  {bare:.3f} s\nratio         {mine / bare:.2f}   (bar 1.25)")

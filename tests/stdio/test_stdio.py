@@ -126,6 +126,7 @@ async def test_a_job_survives_the_end_of_its_server(tmp_path: Path) -> None:
 
 
 def test_the_first_tools_list_is_as_fast_as_an_empty_servers() -> None:
-    ours, empty = measure(runs=5)
+    # The fastest of several: what else the machine does meanwhile can only add.
+    ours, empty = (min(side) for side in zip(*measure(runs=8), strict=True))
 
     assert ours <= 1.25 * empty, f"{ours:.3f} s against {empty:.3f} s"
