@@ -6,11 +6,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from sybilion_mcp.engine.bands import PastForecast
-from sybilion_mcp.engine.drivers import Lead, Paths, Transform, Weight, contributions, path_weights, window_start
-from sybilion_mcp.engine.ensemble import NEEDED_ERRORS
-from sybilion_mcp.engine.models import FittedModels, Floats, Members, fit, forecast, takes_log, within_reach
+from sybilion_mcp.engine.drivers import Lead, Paths, evidence_of
+from sybilion_mcp.engine.ensemble import NEEDED_ERRORS, distances
+from sybilion_mcp.engine.models import (
+    SMALLEST,
+    FittedModels,
+    Floats,
+    Members,
+    fit,
+    forecast,
+    takes_log,
+    window_start,
+    within_reach,
+)
+from sybilion_mcp.engine.stationary import Transform, persistence
 
 NEEDED_GAIN = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one unit of a driver, or of its logarithm, adds to the target."""
+
+    value: float
+    in_logs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,42 @@ def forecast_driven(fitted: DrivenModels, history: Floats, horizon: int) -> Memb
     return within_reach(history[fitted.start :], horizon, values, rest.left_out)
 
 
+def contributions(
+    span: range, leads: Sequence[Lead], weights: Mapping[tuple[int, int], Weight], transform: Transform, ahead: int
+) -> Floats:
+    """What drivers have added to each month of `span` and, as far as is known, add to the `ahead` months after.
+
+    `weights` are those of `path_weights`. In units of the series, or of its logarithm on a ratio scale. Unknown months
+    of a driver are taken as a return to the usual: at once for changes, at its own pace for distances from a trend.
+    """
+    total = np.zeros(len(span) + ahead)
+    for (number, lag), weight in weights.items():
+        lead = leads[number]
+        known = transform.of(lead.known_at(span.stop)[span.start :], weight.in_logs)[: len(span) - lead.delay]
+        pace = 0.0 if transform.changes else persistence(known)
+        rest = known[-1] * pace ** np.arange(1, ahead + lead.delay + 1)
+        total[lag:] += weight.value * np.concatenate([known, rest])[: len(total) - lag]
+    return np.cumsum(total) if transform.changes else total
+
+
+def path_weights(
+    history: Floats, leads: Sequence[Lead], paths: Paths, transform: Transform, half_life: float
+) -> dict[tuple[int, int], Weight] | None:
+    """What each driver adds to the target, by least squares; None when there is too little to tell."""
+    used = sorted({number for number, _ in paths})
+    evidence = evidence_of(history, [leads[number] for number in used], half_life, transform)
+    if evidence is None:
+        return None
+    columns = evidence.lagged([(used.index(number), lag) for number, lag in paths])
+    together = np.column_stack([evidence.own, columns])
+    found = np.linalg.lstsq(together, evidence.outcome, rcond=None)[0][evidence.own.shape[1] :]
+    weights = {}
+    for (number, lag), one in zip(paths, found, strict=True):
+        size, in_logs = evidence.spreads[used.index(number)], evidence.in_logs[used.index(number)]
+        weights[number, lag] = Weight(float(one) * evidence.spread / size if size > SMALLEST else 0.0, in_logs)
+    return weights
+
+
 def helps(
     series: Floats,
     plain: Sequence[PastForecast],
@@ -86,7 +141,7 @@ def _known_errors(
     series: Floats, plain: PastForecast, driven: PastForecast, origin: int, reach: int
 ) -> tuple[float, ...]:
     actual = series[plain.origin : min(origin, plain.origin + len(plain.values))]
-    farther = np.sqrt(np.arange(1.0, len(actual) + 1.0))
+    farther = distances(len(actual))
     without = np.abs(actual - plain.values[: len(actual)]) / farther
     with_drivers = np.abs(actual - driven.values[: len(actual)]) / farther
     parts = (without, with_drivers, without[:reach], with_drivers[:reach])

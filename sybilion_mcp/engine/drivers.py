@@ -1,11 +1,11 @@
-"""Drivers: which series lead the target, by how many months, and what they have contributed to it.
+"""Drivers: which series lead the target, and by how many months.
 
 Everything is measured on stationary transforms: month-to-month changes, as suits series that wander, and distances
 from a trend, as suits those that return to it. Both are searched; the stronger evidence decides.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sybilion_mcp.engine.candidate import Candidate
-from sybilion_mcp.engine.models import MAX_HISTORY, SMALLEST, Floats, seasonal_means, seasonal_share, takes_log, unit_of
+from sybilion_mcp.engine.models import SMALLEST, Floats, takes_log, unit_of, window_start
+from sybilion_mcp.engine.stationary import (
+    BY_CHANGES,
+    BY_DISTANCE,
+    MIN_MONTHS,
+    Transform,
+    correlation,
+    on_ratio_scale,
+)
 
 Flags = npt.NDArray[np.bool_]
 Paths = tuple[tuple[int, int], ...]
@@ -24,10 +32,7 @@ HALF_LIFE = 60.0  # months, at recency_factor 1
 OWN_LAGS = 3  # the target's own past explains first; a driver must add to it
 CHANCE = 0.02  # probability that pure noise yields any link at all
 MEMORY = 6  # months over which autocorrelation makes chance relations larger
-OUTLIER = 4.0  # robust standard deviations beyond which a value is cut off
-SEASONAL_SHARE = 0.3  # share of the variance that calendar months must explain to be taken out
-MIN_MONTHS = 3 * MAX_LAG  # fewer months tell no relation from chance
-TRANSFORMS = 2  # searched, which gives chance twice as many occasions
+TRANSFORMS = (BY_CHANGES, BY_DISTANCE)  # searched both, which gives chance twice as many occasions
 SAME = 0.9999  # correlation from which a series is the target itself
 
 
@@ -91,33 +96,6 @@ def half_life_months(recency_factor: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Transform:
-    """How a series is made stationary: `changes` from month to month, or its distance from a trend."""
-
-    changes: bool
-
-    def of(self, values: Floats, in_logs: bool) -> Floats:
-        """One value for each month, 0 (the usual) where it is not known; in units of the series, or its logarithm."""
-        found = np.zeros(len(values))
-        known = np.flatnonzero(np.isfinite(values))
-        if len(known) > MIN_MONTHS:
-            first, last = int(known[0]), int(known[-1])
-            level = values[first : last + 1]
-            level = np.log(level / unit_of(level)) if in_logs else level  # the same bits in any unit
-            part = _usual(np.diff(level)) if self.changes else _usual(_off_trend(level))
-            found[last + 1 - len(part) : last + 1] = part
-        return found
-
-    @property
-    def unknown(self) -> int:
-        """Months at the beginning that have no value: the first month has no change."""
-        return 1 if self.changes else 0
-
-
-BY_CHANGES, BY_DISTANCE = Transform(changes=True), Transform(changes=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """The links that stand out from chance, strongest first, and the transform on which they do."""
 
@@ -138,7 +116,7 @@ def lead_on(months: Sequence[str], candidate: Candidate) -> Lead | None:
 def is_target(history: Floats, lead: Lead) -> bool:
     """Whether the series is the target itself, under another name or in another unit: it explains nothing."""
     target, same = _side_by_side(history, lead, BY_CHANGES)
-    return _correlation(target, same) > SAME
+    return correlation(target, same) > SAME
 
 
 def find_links(history: Floats, leads: Sequence[Lead], search: Search) -> Found:
@@ -147,13 +125,13 @@ def find_links(history: Floats, leads: Sequence[Lead], search: Search) -> Found:
     `history` and the series begin in the same month; what they have after `history` is not looked at. The bar rises
     with the number of series, lags and transforms tried, so that pure noise seldom yields any link (CHANCE).
     """
-    searched = [_search_links(history, leads, search, transform) for transform in (BY_CHANGES, BY_DISTANCE)]
+    searched = [_search_links(history, leads, search, transform) for transform in TRANSFORMS]
     return max(searched, key=lambda pair: pair[0])[1]
 
 
 def _search_links(history: Floats, leads: Sequence[Lead], search: Search, transform: Transform) -> tuple[float, Found]:
     """The links on one transform, and how far the first of them stands above the bar (1: on it)."""
-    evidence = _evidence(history, leads, search.half_life, transform)
+    evidence = evidence_of(history, leads, search.half_life, transform)
     if evidence is None:
         return 0.0, Found(transform, ())
     keys = _keys(leads)
@@ -177,8 +155,8 @@ def _search_links(history: Floats, leads: Sequence[Lead], search: Search, transf
 def strongest(history: Floats, leads: Sequence[Lead], half_life: float) -> list[float]:
     """By series: the size of its strongest relation with the target 0–12 months later, 0 when chance has such."""
     best = dict.fromkeys(range(len(leads)), 0.0)
-    for transform in (BY_CHANGES, BY_DISTANCE):
-        evidence = _evidence(history, leads, half_life, transform)
+    for transform in TRANSFORMS:
+        evidence = evidence_of(history, leads, half_life, transform)
         if evidence is not None:
             keys = _keys(leads)
             partial, bars = _relations(evidence.outcome, evidence.lagged(keys), evidence.own, evidence.months)
@@ -187,63 +165,14 @@ def strongest(history: Floats, leads: Sequence[Lead], half_life: float) -> list[
     return list(best.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """What one unit of a driver, or of its logarithm, adds to the target."""
-
-    value: float
-    in_logs: bool
-
-
-def contributions(
-    span: range, leads: Sequence[Lead], weights: Mapping[tuple[int, int], Weight], transform: Transform, ahead: int
-) -> Floats:
-    """What drivers have added to each month of `span` and, as far as is known, add to the `ahead` months after.
-
-    `weights` are those of `path_weights`. In units of the series, or of its logarithm on a ratio scale. Unknown months
-    of a driver are taken as a return to the usual: at once for changes, at its own pace for distances from a trend.
-    """
-    total = np.zeros(len(span) + ahead)
-    for (number, lag), weight in weights.items():
-        lead = leads[number]
-        known = transform.of(lead.known_at(span.stop)[span.start :], weight.in_logs)[: len(span) - lead.delay]
-        pace = 0.0 if transform.changes else _persistence(known)
-        rest = known[-1] * pace ** np.arange(1, ahead + lead.delay + 1)
-        total[lag:] += weight.value * np.concatenate([known, rest])[: len(total) - lag]
-    return np.cumsum(total) if transform.changes else total
-
-
-def path_weights(
-    history: Floats, leads: Sequence[Lead], paths: Paths, transform: Transform, half_life: float
-) -> dict[tuple[int, int], Weight] | None:
-    """What each driver adds to the target, by least squares; None when there is too little to tell."""
-    used = sorted({number for number, _ in paths})
-    evidence = _evidence(history, [leads[number] for number in used], half_life, transform)
-    if evidence is None:
-        return None
-    columns = evidence.lagged([(used.index(number), lag) for number, lag in paths])
-    together = np.column_stack([evidence.own, columns])
-    found = np.linalg.lstsq(together, evidence.outcome, rcond=None)[0][evidence.own.shape[1] :]
-    weights = {}
-    for (number, lag), one in zip(paths, found, strict=True):
-        size, in_logs = evidence.spreads[used.index(number)], evidence.in_logs[used.index(number)]
-        weights[number, lag] = Weight(float(one) * evidence.spread / size if size > SMALLEST else 0.0, in_logs)
-    return weights
-
-
 def correlations(history: Floats, lead: Lead, transform: Transform) -> dict[int, float]:
     """Lag in months (1–12) → plain correlation of the transforms where both are known, −1…1."""
     target, driver = _side_by_side(history, lead, transform)
-    return {lag: _correlation(target[lag:], driver[: len(driver) - lag]) for lag in range(1, MAX_LAG + 1)}
-
-
-def window_start(length: int) -> int:
-    """The first month that counts: older ones add time, not accuracy."""
-    return max(0, length - MAX_HISTORY)
+    return {lag: correlation(target[lag:], driver[: len(driver) - lag]) for lag in range(1, MAX_LAG + 1)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class Evidence:
     """Target and drivers side by side, in standard units, each row weighted by how recent it is.
 
     `months` is how many equally weighted rows that is worth; `spreads` are the standard deviations taken out of the
@@ -271,7 +200,8 @@ def _keys(leads: Sequence[Lead]) -> list[tuple[int, int]]:
     return [(number, lag) for number, lead in enumerate(leads) for lag in range(lead.delay, MAX_LAG + 1)]
 
 
-def _evidence(history: Floats, leads: Sequence[Lead], half_life: float, transform: Transform) -> _Evidence | None:
+def evidence_of(history: Floats, leads: Sequence[Lead], half_life: float, transform: Transform) -> Evidence | None:
+    """None when there is too little of it, or none."""
     first = window_start(len(history))
     skip = transform.unknown
     target = transform.of(history[first:], takes_log(history[first:]))[skip:]
@@ -280,7 +210,7 @@ def _evidence(history: Floats, leads: Sequence[Lead], half_life: float, transfor
     if not leads or rows < 2 * MAX_LAG or spread <= SMALLEST:
         return None
     levels = [lead.known_at(len(history))[first:] for lead in leads]
-    in_logs = [_on_ratio_scale(level) for level in levels]
+    in_logs = [on_ratio_scale(level) for level in levels]
     drivers = [transform.of(level, logs)[skip:] for level, logs in zip(levels, in_logs, strict=True)]
     spreads = [float(np.std(driver)) for driver in drivers]
     scaled = [driver / size if size > SMALLEST else driver for driver, size in zip(drivers, spreads, strict=True)]
@@ -289,7 +219,7 @@ def _evidence(history: Floats, leads: Sequence[Lead], half_life: float, transfor
     past = [target[MAX_LAG - lag : MAX_LAG - lag + rows] for lag in range(1, OWN_LAGS + 1)]
     own = np.column_stack([np.ones(rows), *past]) * recency[:, None]
     months = float(np.sum(recency**2) ** 2 / np.sum(recency**4))
-    return _Evidence(target[MAX_LAG:] * recency, own, scaled, recency, months, spread, spreads, in_logs)
+    return Evidence(target[MAX_LAG:] * recency, own, scaled, recency, months, spread, spreads, in_logs)
 
 
 def _side_by_side(history: Floats, lead: Lead, transform: Transform) -> tuple[Floats, Floats]:
@@ -302,33 +232,6 @@ def _side_by_side(history: Floats, lead: Lead, transform: Transform) -> tuple[Fl
     pair = history[both], level[both]
     target, driver = (transform.of(one, takes_log(one))[transform.unknown :] for one in pair)
     return target, driver
-
-
-def _on_ratio_scale(level: Floats) -> bool:
-    known = level[np.isfinite(level)]
-    return len(known) > 0 and takes_log(known)
-
-
-def _off_trend(level: Floats) -> Floats:
-    months = np.arange(len(level)) - (len(level) - 1) / 2.0
-    slope = float(months @ level) / float(months @ months) if len(level) > 1 else 0.0
-    return np.asarray(level - np.mean(level) - slope * months)
-
-
-def _usual(values: Floats) -> Floats:
-    """Around their mean, without season and outliers."""
-    if seasonal_share(values) > SEASONAL_SHARE:
-        values = values - seasonal_means(values)
-    middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    if spread > 0:
-        values = np.clip(values, middle - OUTLIER * spread, middle + OUTLIER * spread)
-    return np.asarray(values - np.mean(values))
-
-
-def _persistence(values: Floats) -> float:
-    size = float(values[:-1] @ values[:-1])
-    return float(np.clip(float(values[1:] @ values[:-1]) / size, 0.0, 1.0)) if size > SMALLEST else 0.0
 
 
 def _allowed(keys: Sequence[tuple[int, int]], found: Sequence[tuple[int, int]], search: Search) -> Flags:
@@ -356,12 +259,6 @@ def _relations(outcome: Floats, candidates: Floats, taken: Floats, months: float
     for lag in range(1, MEMORY + 1):  # Bartlett: two autocorrelated series agree by chance more often
         of_target = float(left[lag:] @ left[:-lag]) / size**2
         excess += 2.0 * of_target * np.sum(others[lag:] * others[:-lag], axis=0) / scale**2
-    limit = NormalDist().inv_cdf(1.0 - CHANCE / (2.0 * TRANSFORMS * candidates.shape[1]))
+    limit = NormalDist().inv_cdf(1.0 - CHANCE / (2.0 * len(TRANSFORMS) * candidates.shape[1]))
     freedom = max(months - taken.shape[1] - 2.0, 1.0)
     return partial, np.asarray(np.tanh(limit * np.sqrt(np.maximum(excess, 1.0) / freedom)))
-
-
-def _correlation(left: Floats, right: Floats) -> float:
-    if len(left) < 3 or np.ptp(left) <= SMALLEST or np.ptp(right) <= SMALLEST:
-        return 0.0
-    return float(np.clip(np.corrcoef(left, right)[0, 1], -1.0, 1.0))

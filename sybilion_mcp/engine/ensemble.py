@@ -40,9 +40,13 @@ def judged(series: Floats, origin: int, members: Members) -> PastMembers:
     names = tuple(members.values)
     forecasts = np.array([members.values[name] for name in names])
     actual = series[origin : origin + forecasts.shape[1]]
-    steps = np.sqrt(np.arange(1.0, len(actual) + 1.0))
-    errors = np.abs(forecasts[:, : len(actual)] - actual) / steps
+    errors = np.abs(forecasts[:, : len(actual)] - actual) / distances(len(actual))
     return PastMembers(origin, members, names, np.hstack([np.zeros((len(names), 1)), np.cumsum(errors, axis=1)]))
+
+
+def distances(months: int) -> Floats:
+    """What errors 1, 2, … `months` months ahead are divided by, as they grow with the distance by themselves."""
+    return np.asarray(np.sqrt(np.arange(1.0, months + 1.0)))
 
 
 def combine(series: Floats, origin: int, now: Members, past: Sequence[PastMembers], half_life: float) -> Ensemble:

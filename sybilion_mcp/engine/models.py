@@ -84,7 +84,7 @@ def fit(history: Floats, thorough: Sequence[str] = ()) -> FittedModels:
 
     A model that raises is left out.
     """
-    start = max(0, len(history) - MAX_HISTORY)
+    start = window_start(len(history))
     scale = unit_of(history[start:])
     fitted: dict[str, Fitted] = {}
     left_out = []
@@ -125,6 +125,11 @@ def within_reach(history: Floats, horizon: int, forecasts: Mapping[str, Floats],
     sound = {name: one for name, one in forecasts.items() if np.all(np.abs(one - history[-1]) <= reach)}  # no NaN
     lost = [name for name in forecasts if name not in sound]
     return Members(sound or {"LastValue": last_value(history, horizon)}, (*left_out, *lost))
+
+
+def window_start(length: int) -> int:
+    """The first month that counts: older ones add time, not accuracy."""
+    return max(0, length - MAX_HISTORY)
 
 
 def unit_of(values: Floats) -> float:

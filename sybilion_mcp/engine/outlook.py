@@ -7,7 +7,7 @@ import numpy as np
 
 from sybilion_mcp.engine.bands import PastForecast
 from sybilion_mcp.engine.driven import DrivenModels, fit_driven, forecast_driven, helps
-from sybilion_mcp.engine.drivers import BY_CHANGES, Lead, Link, Paths, Search, Transform, find_links
+from sybilion_mcp.engine.drivers import Lead, Link, Paths, Search, find_links
 from sybilion_mcp.engine.ensemble import NEEDED_ERRORS, Ensemble, PastMembers, combine, judged
 from sybilion_mcp.engine.models import (
     MIN_SEASONAL,
@@ -21,6 +21,7 @@ from sybilion_mcp.engine.models import (
     last_value,
     seasonal_naive,
 )
+from sybilion_mcp.engine.stationary import BY_CHANGES, Transform
 
 QUALITY = 1.05  # a run is good when its error is at most this multiple of the better naive forecast's
 FEW_EARLIER = 24  # earlier months to learn from, at least, where the series has as many

@@ -7,8 +7,9 @@ import numpy as np
 
 from sybilion_mcp.contract.months import month_of
 from sybilion_mcp.engine.candidate import Candidate
-from sybilion_mcp.engine.drivers import MIN_MONTHS, half_life_months, lead_on, strongest
+from sybilion_mcp.engine.drivers import half_life_months, lead_on, strongest
 from sybilion_mcp.engine.models import unit_of
+from sybilion_mcp.engine.stationary import MIN_MONTHS
 from sybilion_mcp.intake.monthly import aggregated, gap_free
 
 
