@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sybilion_mcp.explain.backtest import Skill
 from sybilion_mcp.explain.drivers import Drivers
 from sybilion_mcp.explain.forecast import Outlook
 from sybilion_mcp.next_step import NextStep
+
+if TYPE_CHECKING:
+    from sybilion_mcp.explain.compare import Comparison
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 View = Literal["summary", "table"]
@@ -53,6 +56,7 @@ class Report:
     skill: Skill
     drivers: Drivers | None
     caveats: tuple[Caveat, ...]
+    others: "tuple[Comparison, ...]"
     next_step: NextStep
 
     def about(self, *topics: str) -> tuple[str, ...]:

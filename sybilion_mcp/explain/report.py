@@ -1,26 +1,17 @@
 """From a job's artifacts to one report: as text for a model, and as data."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TypeVar
 
-from sybilion_mcp.contract.artifacts import (
-    ArtifactError,
-    read_backtest_metrics,
-    read_backtest_trajectories,
-    read_external_signals,
-    read_forecast,
-    read_input,
-)
 from sybilion_mcp.contract.months import month_index, month_of
+from sybilion_mcp.explain import compare, sections
 from sybilion_mcp.explain import drivers as driver_groups
 from sybilion_mcp.explain import forecast as months_ahead
-from sybilion_mcp.explain import sections
-from sybilion_mcp.explain.backtest import Skill, judge
-from sybilion_mcp.explain.drivers import DriverGroup, group_drivers
+from sybilion_mcp.explain.backtest import Skill
+from sybilion_mcp.explain.drivers import DriverGroup
 from sybilion_mcp.explain.facts import JSON, Caveat, JobFacts, Report, View
 from sybilion_mcp.explain.forecast import ForecastRow, look_ahead
+from sybilion_mcp.explain.results import Results, read_results
 from sybilion_mcp.explain.trust import Evidence, doubts, next_step
 from sybilion_mcp.explain.wording import finite, fitted
 from sybilion_mcp.next_step import NextStep
@@ -41,65 +32,35 @@ __all__ = [
 
 _REPORT_BYTES = 6000
 _FORECAST_BYTES = 4000
-_SPAN = "12m"  # the one span of metrics that the windows beside it cover
 
-Read = TypeVar("Read")
-
-
-def build_report(artifacts: Mapping[str, object], facts: JobFacts, today: date) -> Report:
+def build_report(
+    artifacts: Mapping[str, object], facts: JobFacts, today: date, others: Sequence[Results] = ()
+) -> Report:
     """`artifacts` maps file names to decoded JSON. Only forecast.json is needed; raises ArtifactError without it.
 
-    Another file that is missing or cannot be read is said in the report's caveats and counts as missing.
+    Another file that is missing or cannot be read is said in the report's caveats and counts as missing. `others` are
+    the results of other jobs on the same series.
     """
-    if "forecast.json" not in artifacts:
-        raise ArtifactError("forecast.json: missing, so there is no forecast to report")
-    forecast = read_forecast(artifacts["forecast.json"])
-    unreadable: list[str] = []
-
-    def optional(name: str, read: Callable[[object], Read]) -> Read | None:
-        try:
-            return read(artifacts[name]) if name in artifacts else None
-        except ArtifactError as error:
-            unreadable.append(f"Could not be read and is left out: {error}.")
-            return None
-
-    history = optional("input.json", read_input) or optional("submit_payload.json", read_input)
-    history = history or _submitted(facts)
-    windows = optional("backtest_trajectories.json", read_backtest_trajectories)
-    signals = optional("external_signals.json", read_external_signals)
-    metrics = optional("backtest_metrics.json", read_backtest_metrics) or {}
-    skill = judge(windows or (), history)
-    facts = replace(facts, request=_request(artifacts, facts))
+    results = read_results(artifacts, facts)
     evidence = Evidence(
-        facts=facts,
-        outlook=look_ahead(forecast, history, skill.mae, today),
-        windows=windows,
-        skill=skill,
-        metrics=metrics.get(_SPAN) or next(iter(metrics.values()), {}),
-        drivers=None if signals is None else group_drivers(signals, facts.driver_names),
+        facts=results.facts,
+        outlook=look_ahead(results.forecast, results.history, results.skill.mae, today),
+        windows=results.windows,
+        skill=results.skill,
+        metrics=results.metrics,
+        drivers=results.drivers,
         current_month=month_of(month_index(today)),
     )
     return Report(
-        facts=facts,
+        facts=results.facts,
         today=today,
         outlook=evidence.outlook,
-        skill=skill,
-        drivers=evidence.drivers,
-        caveats=(*doubts(evidence), *(Caveat("data", text) for text in unreadable)),
+        skill=results.skill,
+        drivers=results.drivers,
+        caveats=(*doubts(evidence), *(Caveat("data", text) for text in results.unreadable)),
+        others=compare.compare(results, others),
         next_step=next_step(evidence),
     )
-
-
-def _submitted(facts: JobFacts) -> dict[str, float]:
-    try:
-        return read_input(facts.request)
-    except ArtifactError:  # a request that is not at hand is no fault of the artifacts
-        return {}
-
-
-def _request(artifacts: Mapping[str, object], facts: JobFacts) -> Mapping[str, object]:
-    given = facts.request or artifacts.get("submit_payload.json") or artifacts.get("input.json")
-    return given if isinstance(given, Mapping) else {}
 
 
 def render_report(report: Report) -> str:
@@ -113,6 +74,7 @@ def render_report(report: Report) -> str:
             ["## Forecast", *sections.forecast_section(report)],
             ["## How good such forecasts were", *sections.skill_section(report.skill, report.about("skill"))],
             [f"## {sections.drivers_title(report.drivers)}", *sections.drivers_section(report, rows)],
+            ["## Other jobs on this series", *compare.lines(report.others)] if report.others else [],
             ["## Caveats", *data] if data else [],
             [report.next_step.line],
         ]
@@ -195,6 +157,7 @@ def report_data(report: Report) -> dict[str, JSON]:
         "skill": _skill_data(report.skill),
         "verdict": report.skill.verdict,
         "drivers": [_driver_data(group) for group in drivers],
+        **({"other_jobs": compare.data(report.others)} if report.others else {}),
         "cost_eur_cents": 0 if report.facts.free else report.facts.eur_cents_final,
         "caveats": [caveat.text for caveat in report.caveats],
     }
