@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+import stamina
 from sqlalchemy import URL, MetaData, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.schema import CreateIndex, CreateTable
+
+BUSY_SECONDS = 10.0
 
 
 async def open_sqlite(path: Path, metadata: MetaData, *, poolclass: type[Pool] | None = None) -> AsyncEngine:
@@ -18,12 +22,23 @@ async def open_sqlite(path: Path, metadata: MetaData, *, poolclass: type[Pool] |
     await anyio.to_thread.run_sync(_make_private, path)
     engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)), poolclass=poolclass)
     event.listen(engine.sync_engine, "connect", _prepare)
+    async for attempt in stamina.retry_context(on=_is_locked, attempts=None, timeout=BUSY_SECONDS, wait_initial=0.01):
+        with attempt:
+            await _make_tables(engine, metadata)
+    return engine
+
+
+async def _make_tables(engine: AsyncEngine, metadata: MetaData) -> None:
     async with engine.begin() as connection:
         for table in metadata.sorted_tables:  # IF NOT EXISTS: two processes may open a new file at once
             await connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
-    return engine
+
+
+def _is_locked(error: Exception) -> bool:
+    """SQLite does not wait where two processes switch a new file to write-ahead logging at once."""
+    return isinstance(error, OperationalError) and "locked" in str(error.orig)
 
 
 def _make_private(path: Path) -> None:
@@ -36,7 +51,7 @@ def _make_private(path: Path) -> None:
 def _prepare(connection: Any, _record: object) -> None:
     """Readers beside one writer, from several processes; a writer waits for another instead of failing."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_SECONDS)}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

@@ -1,5 +1,6 @@
-"""Database files that only their user can read, from the first moment."""
+"""Database files that only their user can read, from the first moment, and that many may open at once."""
 
+import asyncio
 import os
 import stat
 from collections.abc import Iterator
@@ -72,3 +73,13 @@ async def test_the_jobs_of_the_engine_are_private_too(tmp_path: Path) -> None:
 
     assert found["home"] == found["sandbox"] == 0o700
     assert found["engine.db"] == 0o600
+
+
+async def test_many_who_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / str(number) / "desk.db"
+
+        opened = await asyncio.gather(*(open_sqlite(path, METADATA) for _ in range(4)))
+
+        for engine in opened:
+            await engine.dispose()
