@@ -55,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.set_defaults(run=_sandbox)
 
     explain = commands.add_parser("explain", help="the report on a folder of downloaded artifacts, or on a job")
-    explain.add_argument("source", metavar="DIR_OR_JOB")
+    explain.add_argument(
+        "source",
+        metavar="DIR_OR_JOB",
+        help="a folder is compared with the job folders beside it that hold the same series",
+    )
     explain.add_argument("--json", action="store_true", help="the report as data")
     explain.set_defaults(run=_explain)
 

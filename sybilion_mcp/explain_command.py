@@ -15,6 +15,7 @@ from sybilion_mcp.explain.report import render_report, report_data
 from sybilion_mcp.hints import Refusal, Subject
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.folders import report_of_folder
 from sybilion_mcp.settings import Settings
 from sybilion_mcp.tools.answer import failure_text
 
@@ -26,9 +27,7 @@ def explain(source: str, settings: Settings, *, as_json: bool) -> int:
         sys.stderr.write(f"There is no folder {source}\n")
         return 1
     try:
-        report = (
-            results.report_of_folder(folder, utc_today()) if folder.is_dir() else anyio.run(_of_job, settings, source)
-        )
+        report = report_of_folder(folder, utc_today()) if folder.is_dir() else anyio.run(_of_job, settings, source)
     except (ArtifactError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

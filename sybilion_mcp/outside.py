@@ -7,10 +7,21 @@ than text, and between quotation marks inside a sentence.
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 
-_MARKUP = re.compile(r"[\[\]<>{}`*#|~\\^]")
-_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
+_MARKUP = re.compile(r"[\[\]<>{}`*#|~\\^@]|&(?=\w+;)")
 _UNDERSCORE = re.compile(r"_(?!\d{1,3}\b)|(?<!\baux)_")
+_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
+_SCHEME = re.compile(r"(?<=[A-Za-z]):(?=[^\s…])")
+_DOMAIN = re.compile(r"(?<=[\w)])\.(?=[^\W\d_]{2})")
+_QUOTE = re.compile('["“”„‟«»〝〞〟❝❞]')
+_HIDDEN = re.compile(  # fillers, blanks and selectors, which Unicode calls letters, marks or symbols
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_FOLDED = ("<wide>", "<narrow>", "<small>", "<vertical>", "<font>", "<circle>")  # other shapes of ordinary characters
+_MOST_MARKS = 3  # on one letter; no script needs more
+_HOST = re.compile(r"www\.+", re.IGNORECASE)
+_LONGEST_ID = 2000
 _NO_IDENTIFIER = re.compile(r"[^A-Za-z0-9_.-]")
 _LEADING = re.compile(r"^[^\w(]+")
 
@@ -19,14 +30,11 @@ def clean(text: str, limit: int = 80) -> str:
     """At most `limit` visible characters of outside text on one line: no markup, links, direction marks."""
     if len(text) > 16 * limit:  # however long the text, the work is bounded
         text = text[: 8 * limit] + text[-8 * limit :]
-    flat = "".join(_visible(character) for character in text)
-    flat = unicodedata.normalize("NFC", flat)
-    flat = _UNDERSCORE.sub(" ", _LINK.sub(" ", _MARKUP.sub(" ", flat))).replace('"', "'")
-    flat = _LEADING.sub("", " ".join(flat.split()))
+    flat = _flat(text)
     if len(flat) <= limit:
         return flat
     tail = limit // 3  # long names of series differ at their ends
-    return f"{flat[: limit - tail - 1].rstrip()}…{flat[-tail:].lstrip()}"
+    return _flat(f"{flat[: limit - tail - 1].rstrip()}…{flat[-tail:].lstrip()}")
 
 
 def quoted(text: str, limit: int = 80) -> str:
@@ -36,22 +44,53 @@ def quoted(text: str, limit: int = 80) -> str:
 
 def identifier(text: str) -> str:
     """An id as it may stand in a suggested call: the characters of ids, and no others."""
-    return _NO_IDENTIFIER.sub("", text)[:80]
+    return _HOST.sub("www", _NO_IDENTIFIER.sub("", text[:_LONGEST_ID]))[:80]
+
+
+def _flat(text: str) -> str:
+    """One line of words: what could be taken for more becomes a space, or is parted from what follows by one."""
+    seen = unicodedata.normalize("NFC", "".join(map(_visible, text)))
+    flat = _UNDERSCORE.sub(" ", _MARKUP.sub(" ", "".join(_few_marks(seen))))
+    flat = _DOMAIN.sub(". ", _SCHEME.sub(": ", _LINK.sub(" ", flat)))
+    return _LEADING.sub("", " ".join(_QUOTE.sub("'", flat).split()))
 
 
 def _visible(character: str) -> str:
     """Controls, separators and line ends become a space; format characters (bidi, zero width) vanish."""
+    if character.isascii() and character.isprintable():
+        return character
     category = unicodedata.category(character)
     if category in ("Cc", "Zl", "Zp", "Zs"):
         return " "
-    return "" if category.startswith("C") or category == "Me" else character
+    if category.startswith("C") or category == "Me" or _HIDDEN.match(character):
+        return ""
+    if category == "Pc":
+        return "_"
+    folds = unicodedata.decomposition(character).startswith(_FOLDED)
+    return unicodedata.normalize("NFKC", character) if folds else character
+
+
+def _few_marks(text: str) -> Iterator[str]:
+    """The text without the marks that would climb out of their line."""
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) == "Mn" else 0
+        if marks <= _MOST_MARKS:
+            yield character
 
 
 def visible_json(value: object, *, compact: bool = False) -> str:
     """A value as JSON on one line, where every character that cannot be seen is escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":") if compact else None)
-    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
+    if text.isprintable() and not _HIDDEN.search(text):
+        return text
+    return "".join(one if one.isprintable() and not _HIDDEN.match(one) else _escaped(one) for one in text)
 
 
 def _escaped(character: str) -> str:
     return json.dumps(character)[1:-1]
+
+
+def sendable(value: object) -> object:
+    """The same JSON without halves of surrogate pairs, which no answer can carry: each becomes a question mark."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))

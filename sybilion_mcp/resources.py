@@ -12,10 +12,11 @@ from mcp.server.mcpserver.resources import FunctionResource
 
 from sybilion_mcp import hints
 from sybilion_mcp.backends.base import BackendError
+from sybilion_mcp.contract.jobs import JOB_STATUSES
 from sybilion_mcp.contract.schemas import schema, schema_names
 from sybilion_mcp.hints import Refusal, Subject
 from sybilion_mcp.intake.profile import describe, profile
-from sybilion_mcp.outside import clean, identifier
+from sybilion_mcp.outside import identifier, quoted
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import current, keep
@@ -94,7 +95,7 @@ def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
     @server.resource("sybilion://jobs/{job_id}/artifacts/{name}", title="An artifact as sent", mime_type=_JSON)
     async def artifact(job_id: str, name: str) -> str:
         """The raw artifact; large, prefer the report."""
-        return (await _told(results.artifact(desk, job_id, name), _reading(job_id))).decode()
+        return (await _told(results.artifact(desk, job_id, name), _reading(job_id))).decode(errors="replace")
 
 
 def _part(desk: Desk, part: str) -> Callable[[str], Awaitable[str]]:
@@ -119,7 +120,8 @@ async def _job_text(desk: Desk, job_id: str) -> str:
     job = known.job
     await keep(desk, job, known.backend)
     settled = "settled" if job.settled else "not settled"
-    lines = [f"Job {identifier(job_id)}: {clean(job.status, 32)}, {settled}, backend {known.backend}."]
+    status = job.status if job.status in JOB_STATUSES else f"status {quoted(job.status, 32)}"
+    lines = [f"Job {identifier(job_id)}: {status}, {settled}, backend {known.backend}."]
     if job.eur_cents_final is not None:
         lines.append(f"Cost: {job.eur_cents_final / 100:.2f} EUR.")
     names = await desk.store.artifact_names(job_id)
@@ -133,10 +135,12 @@ async def _series_text(desk: Desk, series_id: str) -> str:
     stored = await desk.store.series(series_id)
     if stored is None:
         raise Refusal("series_not_found", "No series is remembered under this id.", "Call validate_series.")
-    lines = [f"Series {series_id}: {clean(stored.title or 'without a title')}", describe(profile(stored.points))]
-    made = await desk.store.submissions_of_series(series_id)
-    jobs = [f"- {one.created_at[:10]} {one.backend} sybilion://jobs/{one.job_id}" for one in made]
-    return "\n".join([*lines, *jobs])
+    from sybilion_mcp.service import listing
+
+    title = quoted(stored.title) if stored.title else "without a title"
+    lines = [f"Series {identifier(series_id)}: {title}", describe(profile(stored.points))]
+    jobs = await listing.lines(desk, stored)
+    return "\n".join([*lines, *(["Jobs on it and on its earlier or later states:", *jobs] if jobs else [])])
 
 
 def _reading(job_id: str) -> Subject:

@@ -1,14 +1,17 @@
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import anyio
 import hypothesis
 import pytest
 from mcp import Client
 
+from sybilion_mcp.engine.worker import run_hindcast
 from sybilion_mcp.server import build_server
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
@@ -43,10 +46,30 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("SYBILION_MCP_HOME", str(tmp_path / "home"))
 
 
+known_hindcast = cache(run_hindcast)
+
+
+class Threads(ThreadPoolExecutor):
+    """Runs embedded jobs in a thread of the test process, and hindcasts in another, each series once."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._measuring = ThreadPoolExecutor(1)
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if call is run_hindcast:
+            return self._measuring.submit(known_hindcast, *args, **kwargs)
+        return super().submit(call, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._measuring.shutdown(wait, cancel_futures=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
 @pytest.fixture(scope="session")
 def executor() -> Iterator[Executor]:
     """Embedded jobs run in a thread of the test process, not in worker processes."""
-    with ThreadPoolExecutor(1) as threads:
+    with Threads() as threads:
         yield threads
 
 

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -12,7 +14,10 @@ import pytest
 
 from sybilion_mcp import __version__
 from sybilion_mcp.cli import main
+from sybilion_mcp.service.reading import MOST_BYTES
 from tests.conftest import good_series
+from tests.explain.made_up import forecast_of, signals_of, trajectories_of
+from tests.service.finished import windows_of
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,14 +76,126 @@ def test_explain_of_a_folder_without_a_forecast_says_so(tmp_path: Path, capsys: 
     assert "forecast.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("file", "content"), [("forecast.json", "{"), ("status.json", "[]")])
-def test_explain_of_garbage_names_the_file(
-    file: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("content", ["{", "[]", "\x00", "[" * 5000, " " * (MOST_BYTES + 1)])
+def test_explain_of_a_broken_forecast_names_the_file(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / file).write_text(content)
+    (tmp_path / "forecast.json").write_text(content)
 
     assert main(["explain", str(tmp_path)]) == 1
-    assert file in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("forecast.json")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("external_signals.json", "{"),
+        ("backtest_metrics.json", "[" * 5000),
+        ("backtest_trajectories.json", " " * (MOST_BYTES + 1)),
+        ("input.json", "<html>"),
+        ("submit_payload.json", "<html>"),
+        ("status.json", "[]"),
+    ],
+)
+def test_explain_leaves_out_a_side_file_that_cannot_be_read_and_says_so(
+    name: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_job(tmp_path / "job")
+    (tmp_path / "job" / name).write_text(content)
+
+    assert main(["explain", str(tmp_path / "job")]) == 0
+    assert f"Could not be read and is left out: {name}: " in capsys.readouterr().out
+
+
+def test_explain_compares_a_folder_with_those_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    series = good_series()
+    write_job(tmp_path / "mine", series, error=8.0, recency_factor=1.0)
+    write_job(tmp_path / "same series", series, error=4.0, recency_factor=0.4)
+    write_job(tmp_path / "another", {month: value * 2 for month, value in series.items()})
+    write_job(tmp_path / "earlier", dict(list(series.items())[:-2]))
+    (tmp_path / "no job").mkdir()
+    (tmp_path / "notes.txt").write_text("no folder")
+
+    assert main(["explain", str(tmp_path / "mine")]) == 0
+
+    section = capsys.readouterr().out.partition("## Other jobs on this series\n")[2]
+    assert section.startswith("Job sameseries hindcasts better than this one: error 4.00 there, 8.00 here")
+    assert "recency_factor 0.4 there, 1 here" in section
+    assert "\nearlier (Sybilion): data to 2026-08 there, 2026-10 here" in section
+    assert "another" not in section
+
+
+def test_explain_follows_no_links_to_other_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_job(tmp_path / "elsewhere" / "job")
+    write_job(tmp_path / "here" / "mine", recency_factor=1.0)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere" / "job")
+    write_job(tmp_path / "here" / "hollow")
+    for file in (tmp_path / "here" / "hollow").iterdir():
+        file.unlink()
+        file.symlink_to(tmp_path / "elsewhere" / "job" / file.name)
+
+    assert main(["explain", str(tmp_path / "here" / "mine")]) == 0
+    assert "## Other jobs" not in capsys.readouterr().out
+
+
+def test_a_copy_of_the_same_job_is_not_another_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mine", "copy of mine"):
+        write_job(tmp_path / name)
+        (tmp_path / name / "status.json").write_text('{"job_id": "j-1", "status": "completed", "settled": true}')
+
+    assert main(["explain", str(tmp_path / "mine")]) == 0
+    assert "## Other jobs" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broken", ["forecast.json", "input.json", "status.json"])
+def test_explain_is_not_stopped_by_a_damaged_folder_beside(
+    broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_job(tmp_path / "mine")
+    write_job(tmp_path / "damaged")
+    write_job(tmp_path / "sound", recency_factor=0.9)
+    (tmp_path / "damaged" / broken).write_text("{")
+
+    assert main(["explain", str(tmp_path / "mine")]) == 0
+    assert "\nsound (Sybilion): recency_factor 0.9 there, 0.5 here" in capsys.readouterr().out
+
+
+def test_explain_looks_at_few_of_many_folders_and_stays_fast(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(60):
+        write_job(tmp_path / f"job-{number:02}", recency_factor=number / 60)
+    main(["explain", str(tmp_path / "job-00")])  # imports
+    capsys.readouterr()
+
+    started = time.perf_counter()
+    assert main(["explain", str(tmp_path / "job-59")]) == 0
+
+    assert "There are more jobs on this series." in capsys.readouterr().out
+    assert time.perf_counter() - started < 2  # 0.1 s on a quiet machine
+
+
+def test_the_help_says_that_folders_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["explain", "--help"])
+
+    assert "compared with the job folders beside it" in " ".join(capsys.readouterr().out.split())
+
+
+def write_job(folder: Path, series: Mapping[str, float] | None = None, *, error: float = 4.0, **asked: object) -> None:
+    """A folder of artifacts as downloaded, without a status.json."""
+    points = dict(series or good_series())
+    artifacts = {
+        "forecast.json": forecast_of([110, 120, 130], first="2026-11"),
+        "external_signals.json": signals_of(),
+        "backtest_trajectories.json": trajectories_of(*windows_of(points, error)),
+        "input.json": {"soft_horizon": 3, "recency_factor": 0.5, "timeseries": points, **asked},
+    }
+    folder.mkdir(parents=True)
+    for name, content in artifacts.items():
+        (folder / name).write_text(json.dumps(content))
 
 
 def test_explain_of_an_unknown_job_is_a_failure_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:

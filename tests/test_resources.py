@@ -15,6 +15,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, TextResourceContents
 
 from sybilion_mcp.service.desk import Desk
 from tests.conftest import good_series
+from tests.service.finished import finished_job
 
 pytestmark = pytest.mark.anyio
 
@@ -121,9 +122,44 @@ async def test_a_series_tells_what_it_is_and_its_jobs(read: Reading, series_id: 
     text, mime_type = await read(f"sybilion://series/{series_id}")
 
     assert mime_type == MARKDOWN
-    assert text.startswith(f"Series {series_id}: {TITLE}")
+    assert text.startswith(f'Series {series_id}: "{TITLE}"')
     assert "132 months" in text
     assert f"sybilion://jobs/{job_id}" in text
+
+
+async def test_a_series_lists_the_jobs_on_it_and_on_its_other_states(read: Reading, desk: Desk) -> None:
+    series_id = await finished_job(desk, "mine", recency_factor=0.4)
+    await finished_job(desk, "broken", kept={"backtest_trajectories.json": b"{"})
+    await finished_job(desk, "earlier", dict(list(good_series().items())[:-3]), error=7.5)
+    await finished_job(desk, "dashboard", submitted=False)
+    await finished_job(desk, "failed", status="failed")
+    await finished_job(desk, "another", {month: value * 2 for month, value in good_series().items()})
+
+    text, _ = await read(f"sybilion://series/{series_id}")
+
+    jobs = {line.rpartition("/")[2]: line for line in text.splitlines() if line.startswith("- ")}
+    assert set(jobs) == {"mine", "broken", "failed", "dashboard", "earlier"}
+    assert list(jobs)[-1] == "earlier"
+    assert (
+        "sybilion, completed, soft_horizon 3, recency_factor 0.4, 0.61 EUR, data to 2026-10, "
+        "off by 4.00 in 10 past windows: sybilion://jobs/mine" in jobs["mine"]
+    )
+    assert "data to 2026-07, off by 7.50 in 10 past windows" in jobs["earlier"]
+    assert "off by" not in jobs["broken"]
+    assert ", failed, " in jobs["failed"]
+
+
+async def test_of_many_jobs_a_series_lists_twenty_and_counts_the_rest(read: Reading, desk: Desk) -> None:
+    for number in range(23):
+        series_id = await finished_job(desk, f"job-{number}", recency_factor=number / 23)
+
+    text, _ = await read(f"sybilion://series/{series_id}")
+
+    listed = [line for line in text.splitlines() if line.startswith("- ")]
+    assert len(listed) == 20
+    assert listed[0].endswith("sybilion://jobs/job-22")
+    assert text.endswith("and 3 older jobs")
+    assert len(text.encode()) < 6000
 
 
 async def test_schemas_are_json_schemas(read: Reading) -> None:

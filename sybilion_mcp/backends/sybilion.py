@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TypeVar
@@ -52,10 +52,8 @@ class SybilionClient:
         timeout: httpx.Timeout = TIMEOUT,
         answer_seconds: float = ANSWER_SECONDS,
         retry_seconds: float = 12.0,
-        on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
-        self._on_close = on_close
         self._retry_seconds = retry_seconds
         self._answer_seconds = answer_seconds
         self._http = httpx.AsyncClient(
@@ -102,8 +100,6 @@ class SybilionClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
-        if self._on_close is not None:
-            await self._on_close()
 
     @contextmanager
     def _signed(self) -> Iterator[None]:

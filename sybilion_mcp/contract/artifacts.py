@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sybilion_mcp.contract.request import MAX_HORIZON
+from sybilion_mcp.outside import quoted
 
 _DATE = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2}(?:[T ].*)?)?", re.ASCII)
 _LAG = re.compile(r"(?:lag_)?(\d{1,4})(?:\.0*)?", re.ASCII)
@@ -149,7 +150,7 @@ def read_backtest_metrics(payload: object) -> Mapping[str, Mapping[str, float]]:
         return {}
     metrics: dict[str, dict[str, float]] = {}
     for span, entry in _object(data, artifact, "data").items():
-        given = _maybe_object(_maybe_object(entry, artifact, span).get("metrics"), artifact, "metrics")
+        given = _maybe_object(_maybe_object(entry, artifact, _shown(span)).get("metrics"), artifact, "metrics")
         metrics[span] = {name: number for name, value in given.items() if (number := _number(value)) is not None}
     return metrics
 
@@ -310,7 +311,7 @@ def _month(date: object, artifact: str) -> str:
 
 def _object(value: object, artifact: str, what: str) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise ArtifactError(f"{artifact}: {_shown(what)} is {_kind(value)}, not an object")
+        raise ArtifactError(f"{artifact}: {what} is {_kind(value)}, not an object")
     return value
 
 
@@ -343,6 +344,5 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """A fragment from outside, short and without control characters."""
-    text = value if isinstance(value, str) else repr(value)
-    return text[:40].encode("ascii", "backslashreplace").decode() if text.isprintable() else ascii(text[:40])
+    """A fragment from outside as it may stand in an answer."""
+    return quoted(value if isinstance(value, str) else repr(value), 40)

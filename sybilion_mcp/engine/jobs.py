@@ -2,24 +2,30 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from sybilion_mcp.engine import failures
 from sybilion_mcp.engine.candidate import Candidate
 from sybilion_mcp.engine.failures import JobFailure
+from sybilion_mcp.engine.measured import Hindcast, NotMeasured
 from sybilion_mcp.engine.pool import Lent, Slot, Worker
 from sybilion_mcp.engine.table import Claim, JobQuery, JobRow, JobTable
-from sybilion_mcp.engine.worker import run_job
+from sybilion_mcp.engine.worker import run_hindcast, run_job
 
 _log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
 MAX_UNFINISHED = 10  # jobs of one account that are queued or running
 JOB_SECONDS = 600.0  # that one job may run
+HINDCAST_SECONDS = 60.0  # that one hindcast may run; the longest series take one
+PATIENCE_SECONDS = 10.0  # with a hindcast: a warm worker takes half a second, a cold one on a slow disk several
+
+Result = TypeVar("Result")
 
 Candidates = Callable[[str], Awaitable[tuple[Candidate, ...]]]
 """A request (JSON text) → the series to try for it."""
@@ -32,6 +38,7 @@ class Engine:
     the processes by any `concurrent.futures.Executor` (threads, a cluster); it belongs to the caller, who shuts it
     down. `candidates` is awaited whenever a job starts, and what it returns travels with the job. A job that runs
     longer than `job_seconds`, from when its worker gets it, fails; an account has `max_unfinished` jobs at most.
+    Nobody waits for a hindcast longer than `patience_seconds`.
     """
 
     def __init__(
@@ -43,11 +50,13 @@ class Engine:
         candidates: Candidates | None = None,
         max_unfinished: int = MAX_UNFINISHED,
         job_seconds: float = JOB_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._table = JobTable(home / "engine.db", LEASE_SECONDS)
         self._candidates = candidates
         self._max_unfinished = max_unfinished
         self._job_seconds = job_seconds
+        self._patience_seconds = patience_seconds
         self._slots: list[Slot] = [Worker() if executor is None else Lent(executor) for _ in range(workers)]
         self._free: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()  # the last one used is warm
         for slot in self._slots:
@@ -56,6 +65,7 @@ class Engine:
         self._started = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeat: asyncio.Task[None] | None = None
+        self._hindcast: asyncio.Task[Hindcast | NotMeasured] | None = None
 
     async def look(self) -> None:
         """Open the table when this is the first call, and see to jobs that nobody works on any more.
@@ -93,14 +103,39 @@ class Engine:
     async def artifact(self, job_id: str, name: str) -> bytes | None:
         return await self._table.artifact(job_id, name)
 
+    async def hindcast(
+        self, values: Sequence[float], horizon: int, origins: Sequence[int], *, strictly_positive: bool = False
+    ) -> Hindcast | NotMeasured:
+        """How wrong the engine would have been on a series from earlier months; arguments as `hindcast.hindcast`'s.
+
+        Jobs come first: with a job for every slot nothing is measured, and hindcasts run one at a time. One whose
+        caller goes away or loses patience runs on to its end, after which its worker is warm.
+        """
+        busy = NotMeasured("it is busy with other jobs")
+        work = None
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                while self._hindcast is not None and not self._hindcast.done():
+                    await asyncio.wait({self._hindcast})
+                if len(self._tasks) >= len(self._slots):
+                    return busy
+                slot = self._free.get_nowait()  # more slots than jobs, so one is free
+                arguments = (tuple(values), horizon, tuple(origins), strictly_positive)
+                work = self._hindcast = asyncio.create_task(self._measure(slot, *arguments), name="hindcast")
+                await asyncio.wait({work})
+        except TimeoutError:
+            return NotMeasured(f"it took longer than {self._patience_seconds:g} s") if work else busy
+        return NotMeasured("it was stopped") if work.cancelled() else work.result()
+
     async def aclose(self) -> None:
         """Stop at once: unfinished jobs go back to the queue for the next process that looks."""
         unfinished = list(self._tasks)
-        tasks = [*self._tasks.values(), *([self._heartbeat] if self._heartbeat else [])]
+        measuring = self._hindcast is not None and not self._hindcast.done()
+        tasks = [*self._tasks.values(), *(one for one in (self._heartbeat, self._hindcast) if one is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(slot.end(at_once=bool(unfinished)) for slot in self._slots))
+        await asyncio.gather(*(slot.end(at_once=measuring or bool(unfinished)) for slot in self._slots))
         if unfinished:
             await self._table.release(unfinished)
         await self._table.aclose()
@@ -144,28 +179,44 @@ class Engine:
     async def _compute(self, slot: Slot, request: str) -> dict[str, bytes]:
         """The job's artifacts, or `JobFailure`."""
         candidates = await self._read_candidates(request)
+        return await _called(slot, self._job_seconds, run_job, request, candidates)
+
+    async def _measure(self, slot: Slot, *arguments: object) -> Hindcast | NotMeasured:
         try:
-            work = asyncio.wrap_future(slot.submit(run_job, request, candidates))
-        except Exception as failure:  # executors refuse work each in their own way
-            raise failures.no_worker(failure) from failure
-        try:
-            await asyncio.wait({work}, timeout=self._job_seconds)
-            overdue = not work.done()
+            return await _called(slot, HINDCAST_SECONDS, run_hindcast, *arguments)
+        except JobFailure as failure:
+            _log.warning("no hindcast: %s", failure.error["code"], exc_info=failure)
+            if failure.ends_worker:
+                await slot.end(at_once=True)
+            return NotMeasured(f"it failed ({failure.error['code']})")
         finally:
-            work.cancel()
-        if overdue:
-            raise failures.over_budget(self._job_seconds)
-        if work.cancelled():  # by whoever owns the executor
-            raise failures.worker_lost()
-        error = work.exception()
-        if error is None:
-            return work.result()
-        if isinstance(error, BrokenExecutor):
-            raise failures.worker_lost() from error
-        raise failures.pipeline_failed(error) from error
+            self._free.put_nowait(slot)
 
     async def _read_candidates(self, request: str) -> tuple[Candidate, ...]:
         try:
             return await self._candidates(request) if self._candidates is not None else ()
         except Exception as failure:  # whatever keeps a job from its drivers fails that job, not the service
             raise failures.drivers_unreadable(failure) from failure
+
+
+async def _called(slot: Slot, seconds: float, call: Callable[..., Result], *arguments: object) -> Result:
+    """What a call in a slot returns, or `JobFailure`."""
+    try:
+        work = asyncio.wrap_future(slot.submit(call, *arguments))
+    except Exception as failure:  # executors refuse work each in their own way
+        raise failures.no_worker(failure) from failure
+    try:
+        await asyncio.wait({work}, timeout=seconds)
+        overdue = not work.done()
+    finally:
+        work.cancel()
+    if overdue:
+        raise failures.over_budget(seconds)
+    if work.cancelled():  # by whoever owns the executor
+        raise failures.worker_lost()
+    error = work.exception()
+    if error is None:
+        return work.result()
+    if isinstance(error, BrokenExecutor):
+        raise failures.worker_lost() from error
+    raise failures.pipeline_failed(error) from error

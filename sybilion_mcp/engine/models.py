@@ -138,6 +138,13 @@ def unit_of(values: Floats) -> float:
     return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
 
+def scaled(values: Sequence[float]) -> tuple[Floats, float]:
+    """The values brought to a size of about one, and the unit they are in then."""
+    numbers = np.array(values, dtype=np.float64)
+    unit = unit_of(numbers)
+    return numbers / unit, unit
+
+
 def last_value(history: Floats, horizon: int) -> Floats:
     return np.full(horizon, history[-1])
 

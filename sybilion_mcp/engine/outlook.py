@@ -132,16 +132,30 @@ class Forecaster:
             baseline_rung=self._rung(plain.past, origin, horizon),
         )
 
+    def hindcast(self, origins: Sequence[int]) -> list[PastForecast]:
+        """What the engine would have said without drivers at `origins` (rising), fitted at most a year before each.
+
+        Before them come the earlier forecasts from which a run at the first of them would have learnt; an origin with
+        too short a past is left out.
+        """
+        learning = self._first_earlier(origins[0])
+        _, past = self._look_back(range(learning, origins[-1] + 1), DRIVERLESS)
+        return [self._cut(one, self.top) for one in past]
+
     def _run(self, origin: int, basis: Basis) -> _Run:
-        learning = range(self._first_earlier(origin), origin)
-        members = [self._judged_at(earlier, basis) for earlier in learning]
+        members, past = self._look_back(range(self._first_earlier(origin), origin), basis)
+        now = self._say(self._fit(origin, basis), origin)
+        return _Run(combine(self.series, origin, now, members, self.search.half_life), past)
+
+    def _look_back(self, origins: range, basis: Basis) -> tuple[list[PastMembers], list[PastForecast]]:
+        """What the models said at each of `origins`, and the forecast made of it, weighted by what was known then."""
+        members = [self._judged_at(origin, basis) for origin in origins]
         half_life = self.search.half_life
         past = [
             PastForecast(one.origin, combine(self.series, one.origin, one.members, members[:number], half_life).values)
             for number, one in enumerate(members)
         ]
-        now = self._say(self._fit(origin, basis), origin)
-        return _Run(combine(self.series, origin, now, members, half_life), past)
+        return members, past
 
     def _first_earlier(self, origin: int) -> int:
         """The earliest month to learn from; before the models knew seasons only where there are few others."""

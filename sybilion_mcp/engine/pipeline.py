@@ -12,7 +12,7 @@ from sybilion_mcp.contract.request import Filters, ForecastRequest
 from sybilion_mcp.engine import artifacts, backtest
 from sybilion_mcp.engine.candidate import Candidate, wants_drivers
 from sybilion_mcp.engine.drivers import Lead, Offered, Search, half_life_months, is_target, lead_on
-from sybilion_mcp.engine.models import Floats, unit_of
+from sybilion_mcp.engine.models import Floats, scaled
 from sybilion_mcp.engine.outlook import Effort, Forecaster, Outlook
 
 EFFORT = {
@@ -106,7 +106,4 @@ def _effort(request: ForecastRequest) -> Effort:
 
 
 def _scaled(timeseries: Mapping[str, float], months: Sequence[str]) -> tuple[Floats, float]:
-    """The values brought to a size of about one, and the unit they are in then."""
-    values = np.array([timeseries[month] for month in months], dtype=np.float64)
-    unit = unit_of(values)
-    return values / unit, unit
+    return scaled([timeseries[month] for month in months])

@@ -1,13 +1,15 @@
-"""What happens inside a worker process: its start-up, and one job."""
+"""What happens inside a worker process: its start-up, and one job or hindcast."""
 
 import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from sybilion_mcp.engine.candidate import Candidate
+from sybilion_mcp.engine.measured import Hindcast
 
 SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -31,6 +33,15 @@ def run_job(request: str, candidates: tuple[Candidate, ...] = ()) -> dict[str, b
     from sybilion_mcp.engine.pipeline import run_pipeline
 
     return run_pipeline(json.loads(request), candidates)
+
+
+def run_hindcast(
+    values: Sequence[float], horizon: int, origins: Sequence[int], strictly_positive: bool = False
+) -> Hindcast:
+    """Measure the engine on a series; see `hindcast`."""
+    from sybilion_mcp.engine.hindcast import hindcast
+
+    return hindcast(values, horizon, origins, strictly_positive=strictly_positive)
 
 
 def _let_go_of_stdio() -> None:

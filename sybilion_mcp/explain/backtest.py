@@ -12,7 +12,7 @@ Verdict = Literal["better", "same", "worse", "unknown"]
 
 BAND_80 = (0.10, 0.90)
 BAND_90 = (0.05, 0.95)
-_SAME = 0.05  # relative errors this close to the rival's are no difference
+SAME = 0.05  # relative errors this close to the rival's are no difference
 _SEASON = 12
 
 
@@ -69,7 +69,7 @@ class Skill:
 
 def judge(windows: Sequence[Window], history: Mapping[str, float]) -> Skill:
     """Scores every window without a missing actual against the history (month → value) before its origin."""
-    scores = [_score(window, history) for window in windows if _counts(window)]
+    scores = [_score(window, history) for window in windows if counts(window)]
     seasonal = _relative([(score.mae, score.seasonal_naive_mae) for score in scores])
     last = _relative([(score.mae, score.last_value_mae) for score in scores])
     verdict, rival = _verdict({"seasonal naive": seasonal, "repeating the last value": last})
@@ -89,7 +89,8 @@ def judge(windows: Sequence[Window], history: Mapping[str, float]) -> Skill:
     )
 
 
-def _counts(window: Window) -> bool:
+def counts(window: Window) -> bool:
+    """Whether a past forecast can be judged: no actual is missing."""
     return bool(window.months) and all(m.actual is not None and m.forecast is not None for m in window.months)
 
 
@@ -99,7 +100,7 @@ def _score(window: Window, history: Mapping[str, float]) -> WindowScore:
     pairs = [(m.forecast, m.actual) for m in window.months if m.forecast is not None and m.actual is not None]
     errors = [abs(forecast - actual) for forecast, actual in pairs]
     mae = _sure_mean(errors)
-    scale = _seasonal_scale(before)
+    scale = seasonal_change(before)
     return WindowScore(
         start=window.start,
         end=window.end,
@@ -133,7 +134,7 @@ def _year_before(month: str, before: Mapping[str, float]) -> float | None:
     return before.get(f"{year:04}{month[4:]}")
 
 
-def _seasonal_scale(before: Mapping[str, float]) -> float | None:
+def seasonal_change(before: Mapping[str, float]) -> float | None:
     """The mean absolute lag-12 difference."""
     by_index = {index_of(month): value for month, value in before.items()}
     return _mean([abs(value - by_index[i - _SEASON]) for i, value in by_index.items() if i - _SEASON in by_index])
@@ -170,9 +171,9 @@ def _verdict(relative: Mapping[str, float | None]) -> tuple[Verdict, str | None]
     if not known:
         return "unknown", None
     rival = max(known, key=lambda name: known[name])
-    if known[rival] < 1 - _SAME:
+    if known[rival] < 1 - SAME:
         return "better", rival
-    return ("worse" if known[rival] > 1 + _SAME else "same"), rival
+    return ("worse" if known[rival] > 1 + SAME else "same"), rival
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -1,22 +1,27 @@
 """The months ahead with their bands, and where they lead from the last value."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, PipelineInfo
-from sybilion_mcp.contract.months import month_index, month_of
+from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, PipelineInfo, Window
+from sybilion_mcp.contract.months import index_of, month_index, month_of
 from sybilion_mcp.contract.request import MAX_HORIZON
-from sybilion_mcp.explain.backtest import BAND_80, BAND_90
-from sybilion_mcp.explain.wording import MINUS, csv, observed, plain, spoken, step_for
+from sybilion_mcp.explain.backtest import BAND_80, BAND_90, Skill
+from sybilion_mcp.explain.bands import HalfWidth, half_widths, too_narrow
+from sybilion_mcp.explain.wording import MINUS, csv, measured, observed, plain, spoken, step_for
+
+_TENTH = 0.1  # percent: where the numbers are worth this much, so is a decimal
+_PART_OF_BAND = 0.05
 
 Bands = Literal["given", "recalibrated", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastRow:
-    """One month: the point forecast, its 80 % and 90 % bands where given, and whether it is already over."""
+    """One month: the point forecast, its 80 % and 90 % bands where there are any, and whether it is already over."""
 
     month: str
     forecast: float
@@ -29,10 +34,16 @@ class ForecastRow:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """`step` is what the numbers are worth rounding to; last month and value are None without a history."""
+    """`rows` carry the bands to rely on, `delivered` those of the service; the same unless `bands` is "recalibrated".
+
+    `half_widths` are what recalibrated bands are made of. `step` is what the numbers are worth rounding to; last month
+    and value are None without a history.
+    """
 
     rows: tuple[ForecastRow, ...]
+    delivered: tuple[ForecastRow, ...]
     bands: Bands
+    half_widths: tuple[HalfWidth, ...]
     last_month: str | None
     last_value: float | None
     step: float
@@ -42,23 +53,98 @@ class Outlook:
     def past_months(self) -> int:
         return sum(row.past for row in self.rows)
 
+    @property
+    def any_delivered(self) -> bool:
+        return any(row.lower_80 is not None or row.lower_90 is not None for row in self.delivered)
 
-def look_ahead(forecast: Forecast, history: Mapping[str, float], mae: float | None, today: date) -> Outlook:
-    """`history` is month → value, `mae` the error of past forecasts; both decide how finely numbers are written."""
+
+def look_ahead(
+    forecast: Forecast, history: Mapping[str, float], windows: Sequence[Window], skill: Skill, today: date
+) -> Outlook:
+    """`history` is month → value; `windows` and `skill` are the past forecasts: they tell what bands are worth."""
     current = month_of(month_index(today))
-    rows = tuple(_row(month, current) for month in forecast.months[:MAX_HORIZON])
+    delivered = tuple(_row(month, current) for month in forecast.months[:MAX_HORIZON])
+    errors = half_widths(windows) if _unreliable(delivered, skill) else ()
+    if not any(width.of_90 > 0 for width in errors):  # a past without errors says nothing of a width
+        errors = ()
+    floor = 0.0 if history and min(history.values()) >= 0 else -math.inf
+    rows = tuple(_recalibrated(row, delivered[0].month, errors, floor) for row in delivered) if errors else delivered
     before = [month for month in history if month < rows[0].month]
     last_month = max(before, default=None)
-    widths = [row.upper_80 - row.lower_80 for row in rows if row.lower_80 is not None and row.upper_80 is not None]
-    narrowest = min((width for width in widths if width > 0), default=0.0)
+    given: Bands = "given" if any(row.lower_80 is not None or row.lower_90 is not None for row in delivered) else "none"
     return Outlook(
         rows=rows,
-        bands="given" if any(row.lower_80 is not None or row.lower_90 is not None for row in rows) else "none",
+        delivered=delivered,
+        bands="recalibrated" if errors else given,
+        half_widths=errors,
         last_month=last_month,
         last_value=None if last_month is None else history[last_month],
-        step=step_for(max(narrowest, mae or 0.0), [row.forecast for row in rows]),
+        step=step_for(max(_narrowest(rows), skill.mae or 0.0), [row.forecast for row in rows]),
         info=forecast.info,
     )
+
+
+def _narrowest(rows: Sequence[ForecastRow]) -> float:
+    widths = [row.upper_80 - row.lower_80 for row in rows if row.lower_80 is not None and row.upper_80 is not None]
+    return min((width for width in widths if width > 0), default=0.0)
+
+
+def _unreliable(delivered: Sequence[ForecastRow], skill: Skill) -> bool:
+    """Whether bands are missing somewhere, cannot be right, or held too rarely in the past."""
+    missing = any(row.lower_80 is None or row.lower_90 is None for row in delivered)
+    return missing or too_narrow(skill) or any(True for _ in flaws(delivered))
+
+
+def _recalibrated(row: ForecastRow, first: str, errors: Sequence[HalfWidth], floor: float) -> ForecastRow:
+    """As wide as past errors that far ahead, and never narrower than delivered; no band where no error is known."""
+    distance = index_of(row.month) - index_of(first)
+    if distance >= len(errors):
+        return replace(row, lower_80=None, upper_80=None, lower_90=None, upper_90=None)
+    lower_80, upper_80 = _around(row.forecast, errors[distance].of_80, (row.lower_80, row.upper_80), floor)
+    lower_90, upper_90 = _around(row.forecast, errors[distance].of_90, (row.lower_90, row.upper_90), floor)
+    return replace(
+        row,
+        lower_80=lower_80,
+        upper_80=upper_80,
+        lower_90=min(lower_80, lower_90),
+        upper_90=max(upper_80, upper_90),
+    )
+
+
+def _around(
+    forecast: float, half_width: float, delivered: tuple[float | None, float | None], floor: float
+) -> tuple[float, float]:
+    """A series that never was below `floor` is not said to get there, unless its forecast or its own band does."""
+    lower, upper = delivered
+    low = max(forecast - half_width, min(floor, forecast))
+    return min(low, forecast if lower is None else lower), max(
+        forecast + half_width, forecast if upper is None else upper
+    )
+
+
+def flaws(rows: Sequence[ForecastRow]) -> Iterator[str]:
+    """What cannot be right about the bands, whatever came."""
+    with_80 = [row for row in rows if row.lower_80 is not None and row.upper_80 is not None]
+    crossed = [row.month for row in rows if _crossed(row)]
+    if crossed:
+        yield f"The bands as delivered are crossed or leave out their own point forecast in {_months(crossed)}."
+    empty = [row.month for row in with_80 if row.lower_80 == row.upper_80]
+    if empty:
+        yield f"The 80 % band as delivered has no width in {_months(empty)}."
+    same = [r.month for r in with_80 if (r.lower_80, r.upper_80) == (r.lower_90, r.upper_90)]
+    if same and same != empty:
+        yield f"The 80 % and the 90 % band as delivered are one and the same in {_months(same)}."
+
+
+def _crossed(row: ForecastRow) -> bool:
+    return any(
+        low is not None and high is not None and not low <= row.forecast <= high
+        for low, high in ((row.lower_80, row.upper_80), (row.lower_90, row.upper_90))
+    )
+
+
+def _months(months: Sequence[str]) -> str:
+    return months[0] if len(months) == 1 else f"{len(months)} months ({months[0]} to {months[-1]})"
 
 
 def _row(month: ForecastMonth, current: str) -> ForecastRow:
@@ -74,39 +160,60 @@ def _band(quantiles: Mapping[float, float], band: tuple[float, float]) -> tuple[
     return None, None
 
 
-def path(outlook: Outlook) -> str:
+def path(outlook: Outlook, unit: str | None) -> str:
     """The forecast in one sentence: from the last value to the last month."""
     final = outlook.rows[-1]
     level = spoken(final.forecast, outlook.step)
     if outlook.last_value is None:
-        start = f"The series is forecast at {level} in {final.month}"
+        start = f"The series is forecast at {measured(level, unit)} in {final.month}"
     else:
-        last = observed(outlook.last_value, outlook.step)
-        moved = abs(final.forecast - outlook.last_value) >= outlook.step
-        goes = f"to reach {level} in {final.month}{_change(outlook.last_value, final.forecast)}"
-        stays = f"to stay near {level} until {final.month}"  # less than the table shows is no change to speak of
-        start = f"From {last} in {outlook.last_month} the series is forecast {goes if moved else stays}"
+        last = measured(observed(outlook.last_value, outlook.step), unit)
+        goes = f"to reach {level} in {final.month}{_change(outlook.last_value, final.forecast, outlook.step)}"
+        stays = f"to stay near {level} until {final.month}"
+        start = f"From {last} in {outlook.last_month} the series is forecast {goes if _moves(outlook) else stays}"
     if final.lower_80 is None or final.upper_80 is None:
         return f"{start}, without a band."
     low, high = spoken(final.lower_80, outlook.step), spoken(final.upper_80, outlook.step)
-    return f"{start}, 80 % band {low} to {high}."
+    recalibrated = " (recalibrated)" if outlook.bands == "recalibrated" else ""
+    return f"{start}, 80 % band {low} to {high}{recalibrated}."
 
 
-def _change(last: float, final: float) -> str:
+def _moves(outlook: Outlook) -> bool:
+    """Less than the table shows, or a small part of the band, is no change to speak of."""
+    final = outlook.rows[-1]
+    band = 0.0 if final.lower_80 is None or final.upper_80 is None else final.upper_80 - final.lower_80
+    assert outlook.last_value is not None
+    return abs(final.forecast - outlook.last_value) >= max(outlook.step, _PART_OF_BAND * band)
+
+
+def _change(last: float, final: float, step: float) -> str:
     """A percentage only between positive levels; across or below zero it says nothing."""
     if last <= 0 or final <= 0 or final > 100 * last:
         return ""
-    return f" ({100 * (final / last - 1):+.1f} %)".replace("-", MINUS)
+    decimals = 1 if 100 * step / last <= _TENTH else 0
+    return f" ({100 * (final / last - 1):+.{decimals}f} %)".replace("-", MINUS)
 
 
 def table(outlook: Outlook) -> str:
-    """The months as CSV; the column `past` appears when some month is already over."""
-    header = "month,forecast,lower_80,upper_80,lower_90,upper_90"
+    """The months as CSV; bands where there are any, and the column `past` when some month is already over."""
+    header, columns = "month,forecast", 1
+    if outlook.bands != "none":
+        header, columns = f"{header},lower_80,upper_80,lower_90,upper_90", 5
     rows = []
     for row in outlook.rows:
-        values = (row.forecast, row.lower_80, row.upper_80, row.lower_90, row.upper_90)
+        values = (row.forecast, row.lower_80, row.upper_80, row.lower_90, row.upper_90)[:columns]
         rows.append([row.month, *(plain(value, outlook.step) for value in values)])
     if not outlook.past_months:
         return csv(header, rows)
     marks = ["past" if row.past else "" for row in outlook.rows]
     return csv(f"{header},past", [[*row, mark] for row, mark in zip(rows, marks, strict=True)])
+
+
+def delivered_table(outlook: Outlook) -> str:
+    """The bands as the service gave them, as CSV."""
+    step = min(outlook.step, step_for(_narrowest(outlook.delivered), [row.forecast for row in outlook.delivered]))
+    rows = []
+    for row in outlook.delivered:
+        values = (row.lower_80, row.upper_80, row.lower_90, row.upper_90)
+        rows.append([row.month, *(plain(value, step) for value in values)])
+    return csv("month,given_lower_80,given_upper_80,given_lower_90,given_upper_90", rows)

@@ -11,8 +11,9 @@ from sybilion_mcp.explain.backtest import Skill
 from sybilion_mcp.explain.drivers import DriverGroup
 from sybilion_mcp.explain.facts import JSON, Caveat, JobFacts, Report, View
 from sybilion_mcp.explain.forecast import ForecastRow, look_ahead
-from sybilion_mcp.explain.results import Results, read_results
+from sybilion_mcp.explain.results import DRIVERS, WINDOWS, Results, read_results
 from sybilion_mcp.explain.trust import Evidence, doubts, next_step
+from sybilion_mcp.explain.units import unit_of
 from sybilion_mcp.explain.wording import finite, fitted
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
@@ -33,6 +34,7 @@ __all__ = [
 _REPORT_BYTES = 6000
 _FORECAST_BYTES = 4000
 
+
 def build_report(
     artifacts: Mapping[str, object], facts: JobFacts, today: date, others: Sequence[Results] = ()
 ) -> Report:
@@ -42,25 +44,31 @@ def build_report(
     the results of other jobs on the same series.
     """
     results = read_results(artifacts, facts)
-    evidence = Evidence(
-        facts=results.facts,
-        outlook=look_ahead(results.forecast, results.history, results.skill.mae, today),
-        windows=results.windows,
-        skill=results.skill,
-        metrics=results.metrics,
-        drivers=results.drivers,
-        current_month=month_of(month_index(today)),
-    )
+    outlook = look_ahead(results.forecast, results.history, results.windows or (), results.skill, today)
+    evidence = Evidence(results, outlook, current_month=month_of(month_index(today)))
+    compared = compare.compare(results, others)
+    better = compare.warning(compared)
     return Report(
         facts=results.facts,
         today=today,
-        outlook=evidence.outlook,
+        unit=unit_of(results.facts.title, _description(results.facts)),
+        outlook=outlook,
         skill=results.skill,
         drivers=results.drivers,
-        caveats=(*doubts(evidence), *(Caveat("data", text) for text in results.unreadable)),
-        others=compare.compare(results, others),
-        next_step=next_step(evidence),
+        caveats=(
+            *doubts(evidence),
+            *([Caveat("others", better)] if better else []),
+            *(Caveat("data", text) for name, text in results.unreadable.items() if name not in (WINDOWS, DRIVERS)),
+        ),
+        others=compared,
+        next_step=next_step(evidence, compare.best(compared)),
     )
+
+
+def _description(facts: JobFacts) -> str:
+    metadata = facts.request.get("timeseries_metadata")
+    description = metadata.get("description") if isinstance(metadata, Mapping) else None
+    return description if isinstance(description, str) else ""
 
 
 def render_report(report: Report) -> str:
@@ -71,8 +79,9 @@ def render_report(report: Report) -> str:
         blocks = [
             [sections.heading(report)],
             [sections.opening(report)],
-            ["## Forecast", *sections.forecast_section(report)],
-            ["## How good such forecasts were", *sections.skill_section(report.skill, report.about("skill"))],
+            ["## Forecast", months_ahead.table(report.outlook)],
+            ["## How good such forecasts were", *sections.skill_section(report)],
+            ["## Bands that hold", *sections.bands_section(report)],
             [f"## {sections.drivers_title(report.drivers)}", *sections.drivers_section(report, rows)],
             ["## Other jobs on this series", *compare.lines(report.others)] if report.others else [],
             ["## Caveats", *data] if data else [],
@@ -89,10 +98,11 @@ def render_forecast(report: Report, view: View = "summary") -> str:
         return f"{months_ahead.table(report.outlook)}\n{_closer_look(report, 'report')}"
 
     def text(caveats: int) -> str:
-        lines = [sections.opening(report), *sections.forecast_section(report), *report.about("data")[:caveats]]
+        lines = [sections.opening(report), months_ahead.table(report.outlook), *sections.bands_section(report)]
+        lines += report.about("others", "data")[:caveats]
         return "\n".join([*lines, _closer_look(report, "report")])
 
-    return fitted(text, len(report.about("data")), _FORECAST_BYTES)
+    return fitted(text, len(report.about("others", "data")), _FORECAST_BYTES)
 
 
 def render_drivers(report: Report, view: View = "summary", offset: int = 0) -> str:
@@ -135,7 +145,7 @@ def render_backtest(report: Report, view: View = "summary") -> str:
             skill.windows_used,
             _REPORT_BYTES,
         )
-    lines = [*sections.skill_section(skill, report.about("skill")), *report.about("bands")]
+    lines = [*sections.skill_section(report), *sections.bands_section(report)]
     step = _closer_look(report, "backtest", "table") if skill.windows else report.next_step.line
     return "\n".join([*lines, step])
 
@@ -157,6 +167,7 @@ def report_data(report: Report) -> dict[str, JSON]:
         "skill": _skill_data(report.skill),
         "verdict": report.skill.verdict,
         "drivers": [_driver_data(group) for group in drivers],
+        **({"unit": report.unit} if report.unit else {}),
         **({"other_jobs": compare.data(report.others)} if report.others else {}),
         "cost_eur_cents": 0 if report.facts.free else report.facts.eur_cents_final,
         "caveats": [caveat.text for caveat in report.caveats],

@@ -18,17 +18,26 @@ from sybilion_mcp.explain.backtest import Skill, judge
 from sybilion_mcp.explain.drivers import Drivers, group_drivers
 from sybilion_mcp.explain.facts import JobFacts
 
+WINDOWS, DRIVERS = "backtest_trajectories.json", "external_signals.json"
+
 _SPAN = "12m"  # the one span of metrics that the windows beside it cover
 
 Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Stands for an artifact that is there and was not decoded. `why`, our own words, follows its name and a colon."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """A job's artifacts as data; None for windows or drivers means that the job has no such file.
+    """A job's artifacts as data; windows and drivers are None where the job has no such file, or it is `unreadable`.
 
     `history` is month → value, empty when it is not at hand; `metrics` are the service's own over the last twelve
-    months; `unreadable` says which files could not be read, and why.
+    months; `unreadable` maps the name of a file that could not be read to a sentence on why.
     """
 
     facts: JobFacts
@@ -38,26 +47,27 @@ class Results:
     skill: Skill
     metrics: Mapping[str, float]
     drivers: Drivers | None
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[str, str]
 
 
 def read_results(artifacts: Mapping[str, object], facts: JobFacts) -> Results:
-    """`artifacts` maps file names to decoded JSON. Only forecast.json is needed; raises ArtifactError without it."""
-    if "forecast.json" not in artifacts:
-        raise ArtifactError("forecast.json: missing, so there is no forecast to report")
-    forecast = read_forecast(artifacts["forecast.json"])
-    unreadable: list[str] = []
+    """`artifacts` maps file names of the API to decoded JSON, or to `Unread`.
+
+    Only forecast.json is needed; raises ArtifactError without it.
+    """
+    forecast = _forecast(artifacts)
+    left_out = {name: f"{name}: {given.why}" for name, given in artifacts.items() if isinstance(given, Unread)}
 
     def optional(name: str, read: Callable[[object], Read]) -> Read | None:
         try:
-            return read(artifacts[name]) if name in artifacts else None
+            return read(artifacts[name]) if name in artifacts and name not in left_out else None
         except ArtifactError as error:
-            unreadable.append(f"Could not be read and is left out: {error}.")
+            left_out[name] = str(error)
             return None
 
     history = optional("input.json", read_input) or optional("submit_payload.json", read_input) or _submitted(facts)
-    windows = optional("backtest_trajectories.json", read_backtest_trajectories)
-    signals = optional("external_signals.json", read_external_signals)
+    windows = optional(WINDOWS, read_backtest_trajectories)
+    signals = optional(DRIVERS, read_external_signals)
     metrics = optional("backtest_metrics.json", read_backtest_metrics) or {}
     return Results(
         facts=replace(facts, request=_request(artifacts, facts)),
@@ -67,8 +77,17 @@ def read_results(artifacts: Mapping[str, object], facts: JobFacts) -> Results:
         skill=judge(windows or (), history),
         metrics=metrics.get(_SPAN) or next(iter(metrics.values()), {}),
         drivers=None if signals is None else group_drivers(signals, facts.driver_names),
-        unreadable=tuple(unreadable),
+        unreadable={name: f"Could not be read and is left out: {reason}." for name, reason in left_out.items()},
     )
+
+
+def _forecast(artifacts: Mapping[str, object]) -> Forecast:
+    given = artifacts.get("forecast.json")
+    if "forecast.json" not in artifacts:
+        raise ArtifactError("forecast.json: missing, so there is no forecast to report")
+    if isinstance(given, Unread):
+        raise ArtifactError(f"forecast.json: {given.why}")
+    return read_forecast(given)
 
 
 def _submitted(facts: JobFacts) -> dict[str, float]:
@@ -79,5 +98,5 @@ def _submitted(facts: JobFacts) -> dict[str, float]:
 
 
 def _request(artifacts: Mapping[str, object], facts: JobFacts) -> Mapping[str, object]:
-    given = facts.request or artifacts.get("submit_payload.json") or artifacts.get("input.json")
-    return given if isinstance(given, Mapping) else {}
+    given = (facts.request, artifacts.get("submit_payload.json"), artifacts.get("input.json"))
+    return next((one for one in given if one and isinstance(one, Mapping)), {})

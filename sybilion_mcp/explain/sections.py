@@ -1,21 +1,19 @@
 """The sections of a report as text; `report` puts them together."""
 
 import math
-import re
 
 from sybilion_mcp.contract.months import month_index, month_of
 from sybilion_mcp.explain import drivers as driver_groups
 from sybilion_mcp.explain import forecast as months_ahead
-from sybilion_mcp.explain.backtest import Skill, WindowScore
+from sybilion_mcp.explain.backtest import SAME, Skill, WindowScore
+from sybilion_mcp.explain.bands import RANKED, held_sentence, too_narrow, too_wide
 from sybilion_mcp.explain.drivers import DriverGroup, Drivers
 from sybilion_mcp.explain.facts import Report
-from sybilion_mcp.explain.trust import held_sentence, too_narrow, too_wide
-from sybilion_mcp.explain.wording import MINUS, counted, csv, percent, plain, signed, significant, step_for
-from sybilion_mcp.outside import clean, identifier, quoted
+from sybilion_mcp.explain.forecast import Outlook
+from sybilion_mcp.explain.wording import MINUS, counted, csv, measured, percent, plain, signed, significant, step_for
+from sybilion_mcp.outside import identifier, quoted
 
-_BACKENDS = {"local": "embedded engine", "sybilion": "Sybilion", "eomer": "Eomer"}
 _VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _SCALE_OF_MASE = "(1 = the mean 12-month change in the past)"
 _NO_BIAS = 0.1  # of the mean absolute error
 
@@ -23,26 +21,19 @@ _NO_BIAS = 0.1  # of the mean absolute error
 def heading(report: Report) -> str:
     """The title and one line on the job: who, from when, what it cost, what is past."""
     facts, outlook = report.facts, report.outlook
-    parts = [f"job {identifier(facts.job_id)}", _BACKENDS.get(facts.backend) or clean(facts.backend, 20)]
+    parts = [f"job {identifier(facts.job_id)}", facts.answered_by]
     if outlook.last_month:
         parts.append(f"input to {outlook.last_month}")
-    if facts.settled_at and (day := _DAY.match(facts.settled_at)):
-        parts.append(f"settled {day[0]}")
-    parts.append(_cost(report))
+    if facts.settled_on:
+        parts.append(f"settled {facts.settled_on}")
+    parts.append(facts.cost or "cost not known")
     read = month_of(month_index(report.today))
     return f"# {quoted(facts.title or 'untitled', 120)}\n{', '.join(parts)}. Read in {read}."
 
 
-def _cost(report: Report) -> str:
-    if report.facts.free:
-        return "free"
-    cents = report.facts.eur_cents_final
-    return "cost not known" if cents is None else f"{cents / 100:.2f} EUR"
-
-
 def opening(report: Report) -> str:
     """The answer first: where the series goes, how such forecasts did, what the model leaned on."""
-    sentences = [months_ahead.path(report.outlook), _how_sure(report.skill)]
+    sentences = [months_ahead.path(report.outlook, report.unit), _how_sure(report)]
     if report.drivers is not None and report.drivers.groups:
         sentences.append(_strongest(report.drivers.groups[0], used=_drivers_used(report) is not False))
     elif report.drivers is not None and not report.drivers.series:
@@ -56,10 +47,11 @@ def _drivers_used(report: Report) -> bool | None:
     return report.outlook.info.drivers_in_forecast if report.outlook.info else None
 
 
-def _how_sure(skill: Skill) -> str:
+def _how_sure(report: Report) -> str:
+    skill = report.skill
     if skill.rival is None:
         return "How good such forecasts are is not known."
-    narrow = ", and the bands are too narrow" if too_narrow(skill) else ""
+    narrow = "; the bands as delivered were too narrow" if too_narrow(skill) else ""
     return f"Past forecasts were {_VERDICTS[skill.verdict]} {skill.rival}{narrow}."
 
 
@@ -72,26 +64,47 @@ def _strongest(group: DriverGroup, *, used: bool) -> str:
     return f"{leads} {quoted(group.name)}{link}{doubt}."
 
 
-def forecast_section(report: Report) -> list[str]:
-    """The table and what is known about its bands."""
-    lines = [months_ahead.table(report.outlook), *report.about("bands")]
-    if report.outlook.bands == "given" and not too_narrow(report.skill):
+def bands_section(report: Report) -> list[str]:
+    """Whether the bands as delivered hold, and what the recalibrated ones rest on, beside the originals."""
+    outlook, lines = report.outlook, list(report.about("bands"))
+    if outlook.bands == "given" and not too_narrow(report.skill):
         wide = " They are wider than they had to be." if too_wide(report.skill) else ""
-        lines.append(f"Bands are as delivered. {held_sentence(report.skill)}{wide}")
+        return [*lines, f"{held_sentence(report.skill)}{wide}"]
+    if outlook.bands == "recalibrated":
+        lines.append(_recalibration(outlook))
+        if outlook.any_delivered:
+            lines += ["As delivered:", months_ahead.delivered_table(outlook)]
     return lines
 
 
-def skill_section(skill: Skill, caveats: tuple[str, ...]) -> list[str]:
+def _recalibration(outlook: Outlook) -> str:
+    """What the recalibrated bands rest on, and where they end."""
+    widths = outlook.half_widths
+    first, last = widths[0].errors, widths[-1].errors
+    counts = counted(first, "error") if first == last else f"{counted(first, 'error')} one month ahead, {last}"
+    distance = "at each distance" if first == last else f"at {counted(len(widths), 'month')}"
+    text = f"They are as wide as those errors ask for (split conformal by distance, {counts} {distance})"
+    text += ", and nowhere narrower than delivered." if outlook.any_delivered else "."
+    if min(width.errors for width in widths) < RANKED:
+        text += f" Where there are fewer than {RANKED} errors they are widened."
+    if len(outlook.rows) > len(widths):
+        text += f" Beyond {counted(len(widths), 'month')} no past error is known, so there is no band."
+    return text
+
+
+def skill_section(report: Report) -> list[str]:
     """The errors of the past windows in plain words, the verdict last."""
+    skill, caveats = report.skill, report.about("skill")
     if skill.mae is None or skill.bias is None:
         return list(caveats)
     total = skill.windows_used + skill.windows_left_out
     left_out = f" ({skill.windows_left_out} left out for missing actuals)" if skill.windows_left_out else ""
-    mape = "" if skill.mape is None or not math.isfinite(skill.mape) else f", MAPE {skill.mape:.1f} %"
+    mae = measured(significant(skill.mae), report.unit)
+    mape = "" if skill.mape is None or not math.isfinite(skill.mape) else f", MAPE {significant(skill.mape, 2)} %"
     mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)} {_SCALE_OF_MASE}"
     return [
         f"{skill.windows_used} of {counted(total, 'past window')} count{left_out}. "
-        f"Median forecast off by {significant(skill.mae)}{mape}{mase}.",
+        f"Median forecast off by {mae}{mape}{mase}.",
         *_against(skill),
         _bias(skill.bias, skill.mae),
         *caveats,
@@ -112,9 +125,9 @@ def _compared(ratio: float) -> str:
     if not math.isfinite(ratio):
         return "larger, since that made none"
     if ratio >= 2:
-        return f"{ratio:.1f} times as large"
+        return f"{significant(ratio, 2)} times as large"
     text = f"{percent(abs(ratio - 1))} {'smaller' if ratio < 1 else 'larger'}"
-    return f"{text}, which is no difference" if abs(ratio - 1) <= 0.05 else text
+    return f"{text}, which is no difference" if abs(ratio - 1) <= SAME else text
 
 
 def _bias(bias: float, mae: float) -> str:
@@ -142,10 +155,16 @@ def drivers_section(report: Report, rows: int) -> list[str]:
 
 
 def worth(report: Report) -> str:
+    """What is known of it: the job's own run without drivers, or another job on the series that had none."""
     info, skill = report.outlook.info, report.skill
     if info is not None and info.drivers_in_forecast and info.baseline_backtest_mae and skill.mae is not None:
         change = _compared(skill.mae / info.baseline_backtest_mae)
         return f"What the drivers are worth: error against the same forecasts without them {change}."
+    for other in report.others:
+        if other.without_drivers and other.errors and other.errors.verdict != "unknown" and other.errors.there > 0:
+            windows = f"over {counted(other.errors.windows, 'common window')}"
+            change = _compared(other.errors.here / other.errors.there)
+            return f"What the drivers are worth: error against the driverless job below {change}, {windows}."
     if report.facts.request.get("run_baseline") is True:
         return "What the drivers are worth: compare with the driverless run that run_baseline added to the job."
     return "What the drivers are worth: not measured by this job; the same request with driver_limit=0 would show it."

@@ -3,23 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sybilion_mcp.contract.artifacts import PipelineInfo, Window
+from sybilion_mcp.contract.artifacts import PipelineInfo
 from sybilion_mcp.contract.months import index_of
 from sybilion_mcp.contract.request import MAX_HORIZON
-from sybilion_mcp.explain.backtest import Held, Skill
-from sybilion_mcp.explain.drivers import LISTED, Drivers
+from sybilion_mcp.explain.backtest import Skill, seasonal_change
+from sybilion_mcp.explain.bands import held_sentence, too_narrow
+from sybilion_mcp.explain.comparison import Comparison
+from sybilion_mcp.explain.drivers import LISTED
 from sybilion_mcp.explain.embedded import driver_limit, offered, tried_horizons, without_drivers
-from sybilion_mcp.explain.facts import Caveat, JobFacts
-from sybilion_mcp.explain.forecast import ForecastRow, Outlook
+from sybilion_mcp.explain.facts import Caveat
+from sybilion_mcp.explain.forecast import Outlook, flaws
+from sybilion_mcp.explain.results import DRIVERS, WINDOWS, Results
 from sybilion_mcp.explain.wording import counted, significant
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 
-_SHORTFALL = 0.10  # a band that holds this much less than promised is too narrow
 _FEW_WINDOWS = 5
-_FEW_MONTHS = 6
-_EXCESS = 0.15
-_MANY_MONTHS = 24
 _DISAGREE = 0.10
 _STALE_MONTHS = 3
 _LOWER_RECENCY = 0.2
@@ -27,20 +26,16 @@ _LOWER_RECENCY = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the doubts are looked for in; None for windows or drivers means that the job has no such file."""
+    """What the doubts are looked for in."""
 
-    facts: JobFacts
+    results: Results
     outlook: Outlook
-    windows: Sequence[Window] | None
-    skill: Skill
-    metrics: Mapping[str, float]
-    drivers: Drivers | None
     current_month: str
 
     @property
     def embedded(self) -> PipelineInfo | None:
         """What the embedded engine says of the forecast; None when the forecast is not its own."""
-        return self.outlook.info or (PipelineInfo() if self.facts.free else None)
+        return self.outlook.info or (PipelineInfo() if self.results.facts.free else None)
 
 
 def doubts(evidence: Evidence) -> tuple[Caveat, ...]:
@@ -48,68 +43,32 @@ def doubts(evidence: Evidence) -> tuple[Caveat, ...]:
     return (
         *(Caveat("bands", text) for text in _about_bands(evidence)),
         *(Caveat("skill", text) for text in _about_skill(evidence)),
-        *(Caveat("verdict", text) for text in _about_verdict(evidence.skill)),
+        *(Caveat("verdict", text) for text in _about_verdict(evidence.results.skill)),
         *(Caveat("drivers", text) for text in _about_drivers(evidence)),
         *(Caveat("data", text) for text in _about_data(evidence)),
     )
 
 
 def _about_bands(evidence: Evidence) -> Iterator[str]:
-    if evidence.outlook.bands == "none":
-        yield "The forecast came without bands; how sure it is can only be told from its past errors."
-    yield from _degenerate(evidence.outlook.rows)
-    if too_narrow(evidence.skill):
-        yield f"{held_sentence(evidence.skill)} That is too narrow to rely on."
-
-
-def too_narrow(skill: Skill) -> bool:
-    """Whether the past windows show bands that hold clearly less than they promise."""
-    return _short_of(skill.held_80, 0.80) or _short_of(skill.held_90, 0.90)
-
-
-def too_wide(skill: Skill) -> bool:
-    """Whether the 80 % band held clearly more than it promised, over enough months to tell."""
-    held = skill.held_80
-    return held.share is not None and held.counted >= _MANY_MONTHS and held.share > 0.80 + _EXCESS
-
-
-def _short_of(held: Held, promised: float) -> bool:
-    return held.share is not None and held.counted >= _FEW_MONTHS and held.share < promised - _SHORTFALL
-
-
-def held_sentence(skill: Skill) -> str:
-    """How often the bands as delivered held in the past windows, as counted."""
-    parts = [
-        f"{held.held} of {held.counted} past months at {promised} % ({100 * held.share:.0f} %)"
-        for promised, held in ((80, skill.held_80), (90, skill.held_90))
-        if held.share is not None
-    ]
-    return f"The bands held {' and '.join(parts)}." if parts else "No past month had a band to check."
-
-
-def _degenerate(rows: Sequence[ForecastRow]) -> Iterator[str]:
-    with_80 = [row for row in rows if row.lower_80 is not None and row.upper_80 is not None]
-    crossed = [row.month for row in rows if _crossed(row)]
-    if crossed:
-        yield f"Bands are crossed or leave out their own point forecast in {_months(crossed)}."
-    empty = [row.month for row in with_80 if row.lower_80 == row.upper_80]
-    if empty:
-        yield f"The 80 % band has no width in {_months(empty)}."
-    same = [r.month for r in with_80 if (r.lower_80, r.upper_80) == (r.lower_90, r.upper_90)]
-    if same and same != empty:
-        yield f"The 80 % and the 90 % band are one and the same in {_months(same)}."
-
-
-def _crossed(row: ForecastRow) -> bool:
-    return any(
-        low is not None and high is not None and not low <= row.forecast <= high
-        for low, high in ((row.lower_80, row.upper_80), (row.lower_90, row.upper_90))
-    )
+    outlook = evidence.outlook
+    if not outlook.any_delivered:
+        yield "The forecast came without bands."
+    elif any(row.lower_80 is None or row.lower_90 is None for row in outlook.delivered):
+        yield "Some months came without bands."
+    yield from flaws(outlook.delivered)
+    if too_narrow(evidence.results.skill):
+        yield f"{held_sentence(evidence.results.skill)} That is too narrow to rely on."
+    if outlook.bands == "recalibrated":
+        yield "The bands shown with the forecast are recalibrated from this job's own past errors."
+    elif outlook.bands == "none":
+        yield "No past error tells how wide they should be."
 
 
 def _about_skill(evidence: Evidence) -> Iterator[str]:
-    skill = evidence.skill
-    if evidence.windows is None:
+    skill = evidence.results.skill
+    if WINDOWS in evidence.results.unreadable:
+        yield f"{evidence.results.unreadable[WINDOWS]} How good such forecasts are is not known."
+    elif evidence.results.windows is None:
         yield "This job has no backtest: how good such forecasts are is not known."
     elif skill.windows_used == 0:
         yield "No past window can be used: each misses an actual. How good such forecasts are is not known."
@@ -117,7 +76,7 @@ def _about_skill(evidence: Evidence) -> Iterator[str]:
         yield "The series itself is not at hand, so past errors cannot be compared with simple rivals."
     elif skill.windows_used < _FEW_WINDOWS:
         yield f"Only {counted(skill.windows_used, 'past window')} could be used: the errors are a rough guide."
-    if contradiction := _contradiction(evidence.metrics, skill):
+    if contradiction := _contradiction(evidence):
         yield contradiction
 
 
@@ -128,22 +87,50 @@ def _about_verdict(skill: Skill) -> Iterator[str]:
         yield f"Past forecasts of this job were no better than {skill.rival}."
 
 
-def _contradiction(metrics: Mapping[str, float], skill: Skill) -> str | None:
-    """The service's own MAPE and MASE, where they do not follow from the windows delivered beside them."""
-    pairs = (("MAPE", skill.mape, " %"), ("MASE", skill.mase, ""))
-    wrong = [
-        f"{name} {significant(metrics[name])}{unit} (recomputed {significant(value)}{unit})"
-        for name, value, unit in pairs
+def _contradiction(evidence: Evidence) -> str | None:
+    """The service's own measures beside ours where they differ, and what the numbers themselves tell of the reason."""
+    metrics, skill = evidence.results.metrics, evidence.results.skill
+    ours = {"MAE": skill.mae, "MAPE": skill.mape, "MASE": skill.mase}
+    wrong = {
+        name: value
+        for name, value in ours.items()
         if value is not None and name in metrics and abs(metrics[name] - value) > _DISAGREE * value
-    ]
+    }
     if not wrong:
         return None
-    return f"The service reports {' and '.join(wrong)}, which is not what its own windows show."
+    told = [
+        f"{name} {_with_unit(name, metrics[name])} (recomputed {_with_unit(name, value)})"
+        for name, value in wrong.items()
+    ]
+    reasons = list(_reasons(metrics, "MASE" in wrong, seasonal_change(evidence.results.history)))
+    why = f": {', and '.join(reasons)}" if reasons else ""
+    return f"The service reports {_listed(told)}, which its own windows do not show{why}."
+
+
+def _reasons(metrics: Mapping[str, float], scale_differs: bool, change: float | None) -> Iterator[str]:
+    mae, rmse, mase = (metrics.get(name) for name in ("MAE", "RMSE", "MASE"))
+    if mae and mae == rmse:
+        yield "its RMSE equals its MAE, as where a single month is scored at a time"
+    if scale_differs and mae and mase and change:
+        scale = mae / mase
+        if not change / 3 < scale < change * 3:
+            usual = f"the series changes by {significant(change)} in 12 months"
+            yield f"its MASE divides by {significant(scale)}, where {usual}"
+
+
+def _with_unit(measure: str, value: float) -> str:
+    return f"{significant(value)} %" if measure == "MAPE" else significant(value)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
 def _about_drivers(evidence: Evidence) -> Iterator[str]:
-    drivers = evidence.drivers
-    if drivers is None:
+    drivers = evidence.results.drivers
+    if DRIVERS in evidence.results.unreadable:
+        yield evidence.results.unreadable[DRIVERS]
+    elif drivers is None:
         yield "The job came without a list of drivers."
     elif not drivers.series:
         yield _no_drivers(evidence)
@@ -157,7 +144,7 @@ def _about_drivers(evidence: Evidence) -> Iterator[str]:
 
 
 def _no_drivers(evidence: Evidence) -> str:
-    request = evidence.facts.request
+    request = evidence.results.facts.request
     if evidence.embedded is not None:
         return without_drivers(evidence.embedded, request)
     found = "No external driver was found: the forecast rests on the series alone."
@@ -174,12 +161,13 @@ def _about_data(evidence: Evidence) -> Iterator[str]:
     if outlook.past_months == months:
         yield "Every forecast month is past: this says nothing about the future."
     elif outlook.past_months:
-        yield f"{outlook.past_months} of {months} forecast months are already past."
+        are = "is" if outlook.past_months == 1 else "are"
+        yield f"{outlook.past_months} of {months} forecast months {are} already past."
     if outlook.last_month is not None:
         age = index_of(evidence.current_month) - index_of(outlook.last_month)
         if age > _STALE_MONTHS:
             yield f"The data ended in {outlook.last_month}, {age} months ago."
-    soft = evidence.facts.request.get("soft_horizon")
+    soft = evidence.results.facts.request.get("soft_horizon")
     asked = soft if isinstance(soft, int) and months < soft <= MAX_HORIZON else None
     if evidence.embedded is not None:
         if told := tried_horizons(evidence.embedded, asked, months):
@@ -188,44 +176,43 @@ def _about_data(evidence: Evidence) -> Iterator[str]:
         yield f"{asked} months were asked for, {months} delivered: the service stepped down to a shorter horizon."
 
 
-def _months(months: Sequence[str]) -> str:
-    return months[0] if len(months) == 1 else f"{len(months)} months ({months[0]} to {months[-1]})"
-
-
-def next_step(evidence: Evidence) -> NextStep:
-    """One call: newer data, or a run that has what this one lacks, otherwise a closer look."""
+def next_step(evidence: Evidence, better: Comparison | None) -> NextStep:
+    """One call: newer data, the job that hindcasts better, a run that has what this one lacks, or a closer look."""
     if evidence.outlook.past_months == len(evidence.outlook.rows):
         return NextStep("validate_series", {}, "with the latest months: every forecast month is past (free)")
+    if better is not None and better.series_id is not None:  # it is kept here, not merely a folder beside
+        there = {"job_id": identifier(better.facts.job_id), "artifact": "report"}
+        return NextStep("read_artifact", there, "of the job that hindcasts better (free)")
     changes: dict[str, object] = {}
     reasons = []
-    if evidence.windows is None:
+    if evidence.results.windows is None and WINDOWS not in evidence.results.unreadable:
         changes["backtest"] = True
         reasons.append("to learn how good such forecasts are")
     if _may_find_drivers(evidence):
         reasons.append(_find_drivers(evidence, changes))
-    if evidence.skill.verdict == "worse" and not evidence.facts.free:
+    if evidence.results.skill.verdict == "worse" and not evidence.results.facts.free:
         changes["backend"] = "local"
-        reasons.append(f"to try the embedded engine (free), since {evidence.skill.rival} did better than this")
+        reasons.append(f"to try the embedded engine (free), since {evidence.results.skill.rival} did better than this")
     if reasons:
-        paid = not evidence.facts.free and changes.get("backend") != "local"
-        with_it = "" if "series_id" in evidence.facts.again else "with its series "
+        paid = not evidence.results.facts.free and changes.get("backend") != "local"
+        with_it = "" if "series_id" in evidence.results.facts.again else "with its series "
         reason = with_it + " and ".join(reasons) + (" (costs money)" if paid else "")
-        return NextStep("submit_forecast", {**evidence.facts.again, **changes}, reason)
-    many = evidence.drivers is not None and len(evidence.drivers.groups) > LISTED
-    look = {"job_id": identifier(evidence.facts.job_id), "artifact": "drivers" if many else "backtest"}
+        return NextStep("submit_forecast", {**evidence.results.facts.again, **changes}, reason)
+    many = evidence.results.drivers is not None and len(evidence.results.drivers.groups) > LISTED
+    look = {"job_id": identifier(evidence.results.facts.job_id), "artifact": "drivers" if many else "backtest"}
     return NextStep("read_artifact", {**look, "view": "table"}, "for more (free)")
 
 
 def _may_find_drivers(evidence: Evidence) -> bool:
     """Whether there are none and asking otherwise may bring some; what the embedded engine tried, it need not again."""
-    request = evidence.facts.request
-    if evidence.drivers is None or evidence.drivers.series or driver_limit(request) == 0:
+    request = evidence.results.facts.request
+    if evidence.results.drivers is None or evidence.results.drivers.series or driver_limit(request) == 0:
         return False
     return evidence.embedded is None or offered(evidence.embedded, request) == (0, 0)
 
 
 def _find_drivers(evidence: Evidence, changes: dict[str, object]) -> str:
-    recency = evidence.facts.request.get("recency_factor")
+    recency = evidence.results.facts.request.get("recency_factor")
     if evidence.embedded is None and isinstance(recency, int | float) and recency > 0:
         changes["recency_factor"] = _LOWER_RECENCY if recency > _LOWER_RECENCY else 0.0
         return "to look for drivers"

@@ -70,9 +70,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, with a decimal below ten."""
-    size = 100 * share
-    return f"{size:.1f} %" if abs(size) < 10 else f"{size:.0f} %"
+    """A share as a percentage, whole: what is told so is never known more finely."""
+    return f"{100 * share:.0f} %"
+
+
+def measured(number: str, unit: str | None) -> str:
+    """A spoken number with its unit; "million" is not said twice."""
+    return number if unit is None or ("illion" in number and "illion" in unit) else f"{number} {unit}"
 
 
 def csv(header: str, rows: Sequence[Sequence[str]]) -> str:

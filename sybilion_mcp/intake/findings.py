@@ -1,5 +1,6 @@
 """What can be wrong with a series, said so that the writer can act on it. Names months, values and numbers."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Literal
@@ -28,6 +29,8 @@ CODES: Mapping[str, str] = {
 
 _SHOWN = 6  # months named in a sentence before the rest is counted
 _MARKUP = frozenset('"[]<>`#|')
+_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
+_CALL = re.compile(r"(?<=[a-z])_(?=[a-z_]*\s*\()")  # as tools are called
 _KEPT = 120  # months kept with a problem: a forged year can make a gap of ten thousand
 
 
@@ -161,10 +164,10 @@ def _place_of(months: Sequence[int]) -> str:
 def quoted(text: str, longest: int = 40) -> str:
     """Somebody else's text in quotes: printable, on one line, short, and without markup or links.
 
-    Unlike `outside.quoted` it keeps underscores: names of columns are to be repeated as they are.
+    Unlike `outside.quoted` it keeps underscores where no call follows: names of columns are to be repeated as they are.
     """
     line = "".join(letter for letter in text[: 4 * longest] if letter.isprintable() and letter not in _MARKUP)
-    line = line.replace("://", " ")
+    line = _CALL.sub(" ", _LINK.sub(" ", line))
     return f'"{line}"' if len(line) <= longest else f'"{line[:longest]}…"'
 
 

@@ -16,6 +16,9 @@ from sybilion_mcp.service.files import AllowedFolders
 from sybilion_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from sybilion_mcp.engine.jobs import Engine
     from sybilion_mcp.store.store import Store
 
 
@@ -29,6 +32,24 @@ class Desk:
     """Where embedded jobs run; worker processes of our own when none is given."""
     _backends: dict[str, Backend] = field(default_factory=dict)
     _store: "Store | None" = None
+    _app: "Starlette | None" = None
+
+    @property
+    def engine(self) -> "Engine | None":
+        """The embedded engine, which the local backend is made of; None where it is not installed."""
+        if find_spec("statsforecast") is None:
+            return None
+        engine: Engine = self.local_app().state.engine
+        return engine
+
+    def local_app(self) -> "Starlette":
+        """The Sybilion API over the embedded engine."""
+        if self._app is None:
+            from sybilion_mcp.engine.app import build_app
+
+            home, drivers = self.settings.home / "engine", self.settings.drivers_file
+            self._app = build_app(home, today=self.today, executor=self.executor, drivers=drivers)
+        return self._app
 
     @property
     def store(self) -> "Store":
@@ -54,6 +75,9 @@ class Desk:
         with anyio.CancelScope(shield=True):  # also when the server is being cancelled
             while self._backends:
                 await self._backends.popitem()[1].aclose()
+            if self._app is not None:
+                await self._app.state.engine.aclose()
+                self._app = None
             if self._store is not None:
                 await self._store.aclose()
                 self._store = None
@@ -74,20 +98,11 @@ def _local(desk: Desk) -> Backend:
     """The embedded engine: the same client, on the application instead of the network."""
     from sybilion_mcp.backends.sybilion import InProcess, SybilionClient
 
-    if find_spec("statsforecast") is None:
+    if desk.engine is None:
         raise Refusal(
             "engine_missing",
             "The embedded engine is not installed.",
             "Ask the user to run: pip install 'sybilion-mcp[engine]', and to restart the server.",
         )
-    from sybilion_mcp.engine.app import build_app
-
-    settings = desk.settings
-    app = build_app(settings.home / "engine", today=desk.today, executor=desk.executor, drivers=settings.drivers_file)
-    return SybilionClient(
-        "http://engine.local",
-        "sk_ops_embedded",
-        name="local",
-        transport=InProcess(app, raise_app_exceptions=False),
-        on_close=app.state.engine.aclose,
-    )
+    transport = InProcess(desk.local_app(), raise_app_exceptions=False)
+    return SybilionClient("http://engine.local", "sk_ops_embedded", name="local", transport=transport)

@@ -5,26 +5,24 @@ What makes reports is imported with the first one: a server answers its first qu
 
 import json
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from pydantic import ValidationError
 
-from sybilion_mcp.backends.base import AnswerError
+from sybilion_mcp.backends.base import AnswerError, TooLargeError
+from sybilion_mcp.contract.artifacts import ArtifactError
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import pages
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.files import write_new
-from sybilion_mcp.service.follow import asked_again, current
+from sybilion_mcp.service.follow import current
 from sybilion_mcp.service.pages import Page
-from sybilion_mcp.store.records import Submission
 
 if TYPE_CHECKING:
-    from sybilion_mcp.explain.facts import JobFacts, Report
+    from sybilion_mcp.explain.facts import Report
 
 FILES = {
     "forecast": "forecast.json",
@@ -34,32 +32,39 @@ FILES = {
 }
 """Short names of artifacts, and the file behind each."""
 
-REPORTED = (
-    "forecast.json",
-    "external_signals.json",
-    "backtest_metrics.json",
-    "backtest_trajectories.json",
-    "input.json",
-)
+PAGED_BYTES = 8 * 2**20
+"""Of an artifact that is read in pages: each page takes reading all of it."""
 
 
 async def report(desk: Desk, job_id: str) -> "Report":
-    """What a finished job says. Raises `Refusal` when it is not finished, failed, or cannot be read."""
+    """What a finished job says, beside other jobs on its series.
+
+    Raises `Refusal` when it is not finished, failed, or cannot be read.
+    """
+    from sybilion_mcp.explain.report import build_report
+    from sybilion_mcp.service.reading import REPORTED, facts_of
+    from sybilion_mcp.service.related import others
+
     job, backend = await finished_job(desk, job_id)
-    read = {name: await _json(desk, job, backend, name) for name in REPORTED}
+    sizes = await desk.store.artifact_sizes(job_id)
+    read = {name: await _reported(desk, job, backend, name, sizes.get(name)) for name in REPORTED}
     artifacts = {name: content for name, content in read.items() if content is not None}
+    _check_forecast(artifacts, job_id)
+    submission = await desk.store.submission_of(job_id)
+    sent = artifacts.get("input.json")
+    beside = await others(desk, job_id, submission, sent)
+    try:
+        return build_report(artifacts, facts_of(job, backend, submission, sent), desk.today(), beside)
+    except ArtifactError as error:
+        raise _unreadable(str(error), job_id) from error
+
+
+def _check_forecast(artifacts: Mapping[str, object], job_id: str) -> None:
+    """Raises `Refusal` where there is none."""
     if "forecast.json" not in artifacts:
         hint = 'get_status lists what the job has; read that with view="raw".'
         message = "The job has no forecast.json, so there is no report."
         raise Refusal("artifact_not_found", message, hint, next=NextStep("get_status", {"job_id": job_id}))
-    from sybilion_mcp.contract.artifacts import ArtifactError
-    from sybilion_mcp.explain.report import build_report
-
-    facts = _facts(job, backend, await desk.store.submission_of(job_id), artifacts.get("input.json"))
-    try:
-        return build_report(artifacts, facts, desk.today())
-    except ArtifactError as error:
-        raise _unreadable(str(error), job_id) from error
 
 
 async def artifact(desk: Desk, job_id: str, name: str) -> bytes:
@@ -72,7 +77,9 @@ async def artifact(desk: Desk, job_id: str, name: str) -> bytes:
 
 
 async def page(content: bytes, offset: int, limit: int | None) -> Page:
-    """A page of an artifact's records. Raises `Refusal` when it is no JSON."""
+    """A page of an artifact's records. Raises `Refusal` when it is no JSON, or more than `PAGED_BYTES`."""
+    if len(content) > PAGED_BYTES:
+        raise _too_large("The artifact", len(content), PAGED_BYTES, "is read in pages")
     try:
         return await anyio.to_thread.run_sync(lambda: pages.page(json.loads(content), offset, limit))
     except (ValueError, RecursionError) as error:
@@ -124,61 +131,24 @@ async def _content(desk: Desk, job: Job, backend: str, name: str) -> bytes | Non
     return content
 
 
-async def _json(desk: Desk, job: Job, backend: str, name: str) -> object:
-    content = await _content(desk, job, backend, name)
+async def _reported(desk: Desk, job: Job, backend: str, name: str, kept_bytes: int | None) -> object:
+    """One artifact decoded, or `Unread` and why; None when the job has none of that name."""
+    from sybilion_mcp.explain.results import Unread
+    from sybilion_mcp.service.reading import MOST_BYTES, decoded, too_large
+
     try:
-        return None if content is None else json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(f"{name} is no JSON.", job.job_id) from error
-
-
-def report_of_folder(folder: Path, today: date) -> "Report":
-    """The report on artifacts that lie in a folder, with status.json and submit_payload.json where they are there.
-
-    Raises `ArtifactError` when the folder holds no readable forecast.json.
-    """
-    from sybilion_mcp.contract.artifacts import ArtifactError
-    from sybilion_mcp.explain.report import build_report
-
-    artifacts: dict[str, object] = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            artifacts[path.name] = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"{path.name} is no JSON.") from error
-    status = artifacts.get("status.json", {"job_id": folder.name, "status": "completed", "settled": True})
-    try:
-        job = Job.model_validate(status)
-    except ValidationError as error:
-        raise ArtifactError("status.json is no job of the API.") from error
-    request = artifacts.get("submit_payload.json") or artifacts.get("input.json")
-    backend = "local" if _is_embedded(artifacts.get("forecast.json")) else "sybilion"
-    return build_report(artifacts, _facts(job, backend, None, request), today)
-
-
-def _is_embedded(forecast: object) -> bool:
-    """Only the embedded engine says how it made a forecast."""
-    data = forecast.get("data") if isinstance(forecast, dict) else None
-    return isinstance(data, dict) and "pipeline_info" in data
-
-
-def _facts(job: Job, backend: str, submission: Submission | None, sent: object) -> "JobFacts":
-    """What is known beside the artifacts: from our submission, or from the job's own input when another made it."""
-    from sybilion_mcp.explain.facts import JobFacts
-
-    request = submission.request if submission else sent if isinstance(sent, Mapping) else {}
-    metadata = request.get("timeseries_metadata")
-    title = metadata.get("title") if isinstance(metadata, Mapping) else None
-    return JobFacts(
-        job_id=job.job_id,
-        title=str(title or "Untitled series"),
-        backend=backend,
-        settled_at=job.settled_at,
-        eur_cents_final=job.eur_cents_final,
-        request=request,
-        driver_names=submission.driver_names if submission else {},
-        again=asked_again(submission) if submission else {},
-    )
+        large = kept_bytes is not None and kept_bytes > MOST_BYTES
+        content = None if large else await _content(desk, job, backend, name)
+    except (TooLargeError, AnswerError) as error:
+        if name == "forecast.json" or (isinstance(error, AnswerError) and error.status != 413):
+            raise
+        return Unread("it is larger than anything the service sends")
+    size = len(content) if content is not None else kept_bytes or 0
+    if size > MOST_BYTES and name == "forecast.json":
+        raise _too_large(name, size, MOST_BYTES, "a report is made of")
+    if size > MOST_BYTES:
+        return too_large(size)
+    return None if content is None else decoded(content)
 
 
 def _wait(job_id: str) -> NextStep:
@@ -187,6 +157,11 @@ def _wait(job_id: str) -> NextStep:
 
 def _not_found(job_id: str) -> Refusal:
     return Refusal("artifact_not_found", next=NextStep("get_status", {"job_id": job_id}))
+
+
+def _too_large(name: str, size: int, most: int, use: str) -> Refusal:
+    message = f"{name} has {size / 2**20:.1f} MiB, more than the {most >> 20} MiB that {use}."
+    return Refusal("artifact_too_large", message, "Write it to a file with save_to and look at it there.")
 
 
 def _unreadable(message: str, job_id: str) -> Refusal:

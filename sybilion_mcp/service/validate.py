@@ -11,12 +11,13 @@ from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.rules import check_request
 from sybilion_mcp.contract.series_rules import MONTHS_NEEDED, allowed_horizons
+from sybilion_mcp.engine.measured import Hindcast, NotMeasured
 from sybilion_mcp.intake.profile import Profile, profile
 from sybilion_mcp.intake.series import Aggregate, Fill, Monthly, Point, points_of, to_monthly
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, to_body
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.files import read_bytes
-from sybilion_mcp.service.triage import Triage, triage
+from sybilion_mcp.service.triage import Triage, origins_to_measure, triage
 from sybilion_mcp.store.records import StoredSeries
 
 
@@ -64,7 +65,7 @@ async def validate(
         problems=problems,
         profile=profile(monthly.measured) if monthly.measured else None,
         allowed_horizons=allowed_horizons(monthly.points),
-        triage=triage(monthly.points, _top_horizon(asked, problems)) if sound else None,
+        triage=await _triage(desk, monthly.points, asked.given() | fixes(problems)) if sound else None,
     )
 
 
@@ -122,9 +123,21 @@ def _option_problems(desk: Desk, monthly: Monthly, asked: Options) -> list[Probl
     return [replace(one, severity="warning") if one.code == "title_missing" else one for one in problems]
 
 
-def _top_horizon(asked: Options, problems: Sequence[Problem]) -> int:
-    """Where the ladder starts once the offered fixes are made."""
-    repaired = asked.given() | fixes(problems)
-    top = repaired.get("soft_horizon") or repaired["hard_horizon"]
-    assert isinstance(top, int)
-    return top
+async def _triage(desk: Desk, points: Mapping[str, float], repaired: Mapping[str, object]) -> Triage:
+    """`repaired` are the options once the offered fixes are made."""
+    horizon = repaired.get("soft_horizon") or repaired["hard_horizon"]  # where the ladder starts
+    assert isinstance(horizon, int)
+    origins = origins_to_measure(points, horizon)
+    positive = repaired.get("strictly_positive") is True
+    engine = await _hindcast(desk, points, horizon, origins, positive) if origins else None
+    return triage(points, horizon, engine)
+
+
+async def _hindcast(
+    desk: Desk, points: Mapping[str, float], horizon: int, origins: Sequence[int], strictly_positive: bool
+) -> Hindcast | NotMeasured:
+    engine = desk.engine
+    if engine is None:
+        return NotMeasured("it is not installed")
+    values = [points[month] for month in sorted(points)]
+    return await engine.hindcast(values, horizon, origins, strictly_positive=strictly_positive)

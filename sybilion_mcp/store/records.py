@@ -57,6 +57,14 @@ class StoredJob:
     backend: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptForecast:
+    """A completed job whose forecast is kept; `series_id` is None when another desk submitted it."""
+
+    job_id: str
+    series_id: str | None
+
+
 def timestamp(at: datetime) -> str:
     """In UTC, so that the order of the texts is the order in time."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,21 +1,21 @@
 """What the desk remembers: series, submissions, jobs and their artifacts, in one SQLite file that processes share."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-from sqlalchemy import Row, and_, case, func, insert, select, update
+from sqlalchemy import Row, and_, case, func, insert, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.store.records import OverCap, StoredJob, StoredSeries, Submission, now, timestamp
+from sybilion_mcp.store.records import KeptForecast, OverCap, StoredJob, StoredSeries, Submission, now, timestamp
 from sybilion_mcp.store.sqlite import open_sqlite
 from sybilion_mcp.store.tables import artifacts, jobs, metadata, series, submissions
 
@@ -160,11 +160,35 @@ class Store:
             row = (await connection.execute(query)).first()
         return _submission(row) if row else None
 
-    async def submissions_of_series(self, series_id: str) -> list[Submission]:
-        query = select(submissions).where(submissions.c.series_id == series_id, submissions.c.job_id.is_not(None))
+    async def jobs_of_series(self, series_id: str) -> list[str]:
+        """The ids of the jobs submitted with these numbers, whatever became of them, newest first."""
+        query = select(submissions.c.job_id).where(submissions.c.series_id == series_id)
+        made = query.where(submissions.c.job_id.is_not(None)).order_by(submissions.c.created_at.desc())
         async with self._begin() as connection:
-            rows = (await connection.execute(query.order_by(submissions.c.created_at.desc()))).all()
-        return [_submission(row) for row in rows]
+            return list(await connection.scalars(made))
+
+    async def kept_forecasts(self, limit: int, series_id: str | None = None) -> list[KeptForecast]:
+        """Completed jobs whose forecast is kept, those that were seen last first; of one series, or of all."""
+        forecast = select(artifacts.c.name).where(
+            artifacts.c.job_id == jobs.c.job_id, artifacts.c.name == "forecast.json"
+        )
+        completed = func.json_extract(jobs.c.snapshot, "$.status") == "completed"
+        query = (
+            select(jobs.c.job_id, submissions.c.series_id)
+            .select_from(jobs.outerjoin(submissions, submissions.c.job_id == jobs.c.job_id))
+            .where(completed, forecast.exists())
+            .where(true() if series_id is None else submissions.c.series_id == series_id)
+            .order_by(jobs.c.first_seen_at.desc())
+            .limit(limit)
+        )
+        async with self._begin() as connection:
+            return [KeptForecast(*row) for row in (await connection.execute(query)).all()]
+
+    async def points_of(self, series_ids: Collection[str]) -> dict[str, Mapping[str, float]]:
+        """The numbers of several series, by their ids."""
+        query = select(series.c.series_id, series.c.points).where(series.c.series_id.in_(series_ids))
+        async with self._begin() as connection:
+            return {row.series_id: row.points for row in (await connection.execute(query)).all()}
 
     async def submitted_job_ids(self) -> frozenset[str]:
         query = select(submissions.c.job_id).where(submissions.c.job_id.is_not(None))
@@ -200,6 +224,21 @@ class Store:
         async with self._begin() as connection:
             content: bytes | None = await connection.scalar(query)
         return content
+
+    async def artifact_sizes(self, job_id: str) -> dict[str, int]:
+        """Name → bytes of what is kept of a job; no content is read for it."""
+        sizes = select(artifacts.c.name, func.length(artifacts.c.content).label("size"))
+        async with self._begin() as connection:
+            rows = (await connection.execute(sizes.where(artifacts.c.job_id == job_id))).all()
+        return {row.name: row.size for row in rows}
+
+    async def artifacts_named(self, name: str, job_ids: Collection[str], most_bytes: int) -> dict[str, bytes]:
+        """One artifact of several jobs, by their ids; larger ones are left out unread."""
+        query = select(artifacts.c.job_id, artifacts.c.content).where(
+            artifacts.c.name == name, artifacts.c.job_id.in_(job_ids), func.length(artifacts.c.content) <= most_bytes
+        )
+        async with self._begin() as connection:
+            return {row.job_id: row.content for row in (await connection.execute(query)).all()}
 
     async def artifact_names(self, job_id: str) -> list[str]:
         query = select(artifacts.c.name).where(artifacts.c.job_id == job_id).order_by(artifacts.c.name)

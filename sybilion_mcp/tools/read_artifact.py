@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep, shown
-from sybilion_mcp.outside import identifier
+from sybilion_mcp.outside import identifier, sendable
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.pages import Page, line
@@ -122,7 +122,7 @@ def _raw(job_id: str, name: str, page: Page) -> CallToolResult:
     data = {
         "job_id": job_id,
         "artifact": name,
-        "records": dict(page.records),
+        "records": sendable(dict(page.records)),
         "total": page.total,
         "next_offset": page.next_offset,
         "next": step.data,

@@ -14,7 +14,8 @@ from sybilion_mcp.intake.series import Aggregate, Fill
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.triage import describe as describe_triage
+from sybilion_mcp.service.spend import euros, expectation
+from sybilion_mcp.service.triage import Triage, advice, evidence
 from sybilion_mcp.service.validate import FileSource, Validation, validate
 from sybilion_mcp.tools.answer import answer, answering, problem_lines
 from sybilion_mcp.tools.parameters import (
@@ -91,18 +92,19 @@ async def validate_series(
     done = {"aggregate": aggregate if aggregate != "none" else None, "fill": fill if fill != "none" else None}
     said = {name: value for name, value in {**read, **done}.items() if value is not None}
     # Where paying is the default, the free engine has to be named to be meant.
-    free_first = ctx.request_context.lifespan_context.settings.default_backend != "local"
+    settings = ctx.request_context.lifespan_context.settings
+    free_first = settings.default_backend != "local"
     step = _submit(found, options, free_first) if found.valid else _again(found, {**said, **options.given()})
-    return _render(found, step)
+    return _render(found, step, payable=settings.api_token is not None)
 
 
-def _render(found: Validation, step: NextStep) -> CallToolResult:
+def _render(found: Validation, step: NextStep, *, payable: bool) -> CallToolResult:
     problems = [problem_data(one) for one in found.problems]
     lines = [_headline(found), *problem_lines(problems)]
     if found.profile:
         lines.append(describe_profile(found.profile))
     if found.triage:
-        lines.append(describe_triage(found.triage))
+        lines += _triage_lines(found.triage, payable=payable)
     lines.append(step.line)
     data = {
         "valid": found.valid,
@@ -110,10 +112,26 @@ def _render(found: Validation, step: NextStep) -> CallToolResult:
         "problems": problems,
         "profile": asdict(found.profile) if found.profile else None,
         "allowed_horizons": list(found.allowed_horizons),
-        "triage": asdict(found.triage) if found.triage else None,
+        "triage": _triage_data(found.triage) if found.triage else None,
         "next": step.data,
     }
     return answer("\n".join(lines), data)
+
+
+def _triage_lines(found: Triage, *, payable: bool) -> list[str]:
+    """What was measured, what paying costs where that is possible or advised, and the advice."""
+    lines = [evidence(found)]
+    if payable or found.recommendation == "pay for the forecast":
+        paid = expectation("sybilion", None)
+        minutes = f"{paid.seconds[0] // 60} to {paid.seconds[1] // 60} minutes"
+        lines.append(f"A paid forecast with outside drivers took {minutes} and {euros(paid)} ({paid.basis}).")
+    return [*lines, advice(found)]
+
+
+def _triage_data(found: Triage) -> dict[str, object]:
+    """The figures to four digits; past errors carry no more."""
+    figures = asdict(found).items()
+    return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in figures}
 
 
 def _headline(found: Validation) -> str:

@@ -402,15 +402,3 @@ async def test_an_endless_answer_is_given_up_early_in_little_memory(status: int)
     assert isinstance(failure, TooLargeError if status == 200 else AnswerError)
     assert stream.taken < 5 << 20
     assert peak < 12 << 20
-
-
-async def test_closing_releases_what_stands_behind_the_client() -> None:
-    closed: list[bool] = []
-
-    async def on_close() -> None:
-        closed.append(True)
-
-    client = SybilionClient("https://api.test", TOKEN, on_close=on_close)
-    await client.aclose()
-
-    assert closed == [True]

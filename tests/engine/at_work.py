@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Client
 from pathlib import Path
 
@@ -15,6 +16,18 @@ def report(request: str, candidates: tuple[Candidate, ...] = ()) -> dict[str, by
     with Client(("127.0.0.1", int(request))) as test:
         test.send(os.getpid())
         return {"answer": test.recv_bytes()}
+
+
+def report_hindcast(values: Sequence[float], port: int, *_: object) -> object:
+    """As `report`; the horizon is the port."""
+    with Client(("127.0.0.1", port)) as test:
+        test.send(os.getpid())
+        return test.recv()
+
+
+def unspeakable(*_: object) -> object:
+    """Something that no pickle carries."""
+    return threading.Event()
 
 
 def echo(request: str, candidates: tuple[Candidate, ...] = ()) -> dict[str, bytes]:

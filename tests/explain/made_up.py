@@ -94,6 +94,36 @@ def facts_of(**fields: object) -> JobFacts:
     return JobFacts(**{**known, **fields})
 
 
+def changed(payload: Mapping[str, object], *path: str) -> dict[str, Any]:
+    """The object at a path of names, to be changed where it stands."""
+    found: Any = payload
+    for name in path:
+        found = found[name]
+    assert isinstance(found, dict)
+    return found
+
+
+def files_of(
+    *,
+    forecast: Mapping[str, object] | None = None,
+    series: Mapping[str, object] | None = None,
+    windows: Sequence[Mapping[str, object]] | None = None,
+    drivers: Sequence[Mapping[str, object]] | None = None,
+    metrics: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Artifacts by their file names; what is not given is not among them, but for the forecast."""
+    files: dict[str, Any] = {"forecast.json": forecast or forecast_of([110, 120, 130])}
+    if series is not None:
+        files["input.json"] = series
+    if windows is not None:
+        files["backtest_trajectories.json"] = trajectories_of(*windows)
+    if drivers is not None:
+        files["external_signals.json"] = signals_of(*drivers)
+    if metrics is not None:
+        files["backtest_metrics.json"] = metrics
+    return files
+
+
 def report_of(
     *,
     forecast: Mapping[str, object] | None = None,
@@ -105,13 +135,5 @@ def report_of(
     **facts: object,
 ) -> Report:
     """A report of made-up artifacts; what is not given is not among the job's files."""
-    files: dict[str, object] = {"forecast.json": forecast or forecast_of([110, 120, 130])}
-    if series is not None:
-        files["input.json"] = series
-    if windows is not None:
-        files["backtest_trajectories.json"] = trajectories_of(*windows)
-    if drivers is not None:
-        files["external_signals.json"] = signals_of(*drivers)
-    if metrics is not None:
-        files["backtest_metrics.json"] = metrics
+    files = files_of(forecast=forecast, series=series, windows=windows, drivers=drivers, metrics=metrics)
     return build_report(files, facts_of(**facts), today)

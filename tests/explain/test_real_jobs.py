@@ -1,19 +1,23 @@
-"""The reports of real jobs: every number recomputed here from the raw files, by other means."""
+"""The reports of real jobs: every number in them recomputed from the raw files, by other means."""
 
 import csv
 import io
 import json
+import math
 import re
-import statistics
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from datetime import date
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from benchmarks.report import tokens
+from sybilion_mcp.contract.artifacts import Window, read_backtest_trajectories
+from sybilion_mcp.explain.bands import half_widths as package_half_widths
 from sybilion_mcp.explain.report import (
     JobFacts,
     Report,
@@ -24,241 +28,441 @@ from sybilion_mcp.explain.report import (
     render_report,
     report_data,
 )
+from sybilion_mcp.service.folders import report_of_folder
+from tests.explain import recomputed
+from tests.explain.made_up import trajectories_of, window_of
+from tests.explain.numbers import dates, last_place, missing, shown, unexplained
+from tests.explain.recomputed import BANDS, JOBS, TODAY, Group, PastForecast, Truth
 
-JOBS = (
-    "fed-ces0500000003",
-    "fed-fedfunds",
-    "fed-nfci",
-    "macro-index-baseline",
-    "macro-index-recency-10",
-    "potash-recency-04",
-    "potash-recency-10",
-    "robot-imports",
-    "robot-imports-keywords",
-    "urea-no-drivers",
-)
-TODAY = date(2026, 6, 10)
+RICH = 40_000
+"""Bytes of external_signals.json from which a job is rich in drivers."""
 
 
 class Job:
-    """One folder: the raw files and the report made of them."""
+    """One folder: the truth about it and the report made of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.raw: dict[str, Any] = {file.name: json.loads(file.read_text()) for file in folder.glob("*.json")}
-        self.status = self.raw.pop("status.json", {})
-        self.report: Report = build_report(self.raw, self.facts(), TODAY)
+        self.name, self.folder = folder.name, folder
+        self.truth = Truth(folder)
+        self.raw_bytes = {file.name: file.stat().st_size for file in folder.glob("*.json")}
+        self.raw_text = "".join(file.read_text() for file in folder.glob("*.json") if file.name in self.truth.raw)
+        self.report: Report = build_report(self.truth.raw, self.facts(), TODAY)
         self.data: dict[str, Any] = report_data(self.report)
         self.text = render_report(self.report)
 
     def facts(self) -> JobFacts:
-        request = self.raw["input.json"]
+        status, request = self.truth.status, self.truth.request
         return JobFacts(
-            job_id=self.status.get("job_id", "unknown"),
+            job_id=status.get("job_id", self.name),
             title=request["timeseries_metadata"]["title"],
             backend="sybilion",
-            settled_at=self.status.get("settled_at"),
-            eur_cents_final=self.status.get("eur_cents_final"),
+            settled_at=status.get("settled_at"),
+            eur_cents_final=status.get("eur_cents_final"),
             request=request,
         )
 
     @property
-    def series(self) -> list[tuple[str, float]]:
-        return sorted(self.raw["input.json"]["timeseries"].items())
+    def sections(self) -> dict[str, str]:
+        """The text by its headings; the one above the first heading is "", the last line is "next"."""
+        body, _, last = self.text.rpartition("\n")
+        parts = re.split(r"^## (.*)\n", body, flags=re.MULTILINE)
+        named = {"": parts[0], "next": last}
+        for heading, section in zip(parts[1::2], parts[2::2], strict=True):
+            named[heading.partition(" (")[0]] = f"{heading}\n{section}"
+        return named
 
-    def usable_windows(self) -> Iterator[list[tuple[str, float, dict[str, float]]]]:
-        """Lists of (date, actual, quantiles) of the windows in which no actual is null."""
-        for window in self.raw["backtest_trajectories.json"]["data"]:
-            months = [(d, m["actual"], m["quantile_forecast"]) for d, m in window["forecast_series"].items()]
-            if None not in [actual for _, actual, _ in months]:
-                yield months
+
+@cache
+def loaded(folder: Path) -> Job:
+    return Job(folder)
 
 
-@pytest.fixture(scope="session", params=JOBS)
+@pytest.fixture(params=JOBS)
 def job(request: pytest.FixtureRequest, shared_data: Path) -> Job:
-    return Job(shared_data / "sybilion-jobs" / request.param)
+    return loaded(shared_data / "sybilion-jobs" / request.param)
 
 
-def recomputed(job: Job) -> dict[str, float]:
-    """The skill by positions in one list of values, where the package goes by months in a mapping."""
-    dates = [day for day, _ in job.series]
-    values = [value for _, value in job.series]
-    errors, percentages, misses, scaled, naive, last = [], [], [], [], [], []
-    inside_80 = inside_90 = 0
-    for window in job.usable_windows():
-        origin = dates.index(window[0][0])
-        medians = [quantiles["0.50"] for _, _, quantiles in window]
-        actuals = values[origin : origin + len(window)]
-        assert actuals == pytest.approx([actual for _, actual, _ in window])
-        errors.append(statistics.fmean(abs(a - m) for a, m in zip(actuals, medians, strict=True)))
-        percentages += [abs(a - m) / abs(a) * 100 for a, m in zip(actuals, medians, strict=True)]
-        misses += [m - a for a, m in zip(actuals, medians, strict=True)]
-        past = values[:origin]
-        season = statistics.fmean(abs(b - a) for a, b in zip(past, past[12:], strict=False))
-        scaled.append(errors[-1] / season)
-        naive.append(statistics.fmean(abs(values[origin + k] - values[origin + k - 12]) for k in range(len(window))))
-        last.append(statistics.fmean(abs(actual - past[-1]) for actual in actuals))
-        inside_80 += sum(q["0.10"] <= a <= q["0.90"] for _, a, q in window)
-        inside_90 += sum(q["0.05"] <= a <= q["0.95"] for _, a, q in window)
-    mae = statistics.fmean(errors)
-    return {
-        "windows_used": len(errors),
-        "windows_left_out": len(job.raw["backtest_trajectories.json"]["data"]) - len(errors),
-        "mae": mae,
-        "mape": statistics.fmean(percentages),
-        "mase": statistics.fmean(scaled),
-        "relative_to_seasonal_naive": mae / statistics.fmean(naive),
-        "relative_to_last_value": mae / statistics.fmean(last),
-        "bias": statistics.fmean(misses),
-        "coverage_80": inside_80 / len(misses),
-        "coverage_90": inside_90 / len(misses),
-    }
+def table(text: str, first: str) -> list[dict[str, str]]:
+    """The rows of the first table whose header begins so."""
+    lines = text.split("\n")
+    start = next(at for at, line in enumerate(lines) if line.startswith(first))
+    columns = lines[start].count(",")
+    end = next((at for at, line in enumerate(lines[start:], start) if line.count(",") < columns), len(lines))
+    return list(csv.DictReader(io.StringIO("\n".join(lines[start:end]))))
 
 
-def test_the_skill_is_what_the_trajectories_show(job: Job) -> None:
-    assert job.data["skill"] == {key: pytest.approx(value, rel=1e-6) for key, value in recomputed(job).items()}
+def exactly(value: float) -> Any:
+    """As structured content carries it: seven digits."""
+    return pytest.approx(value, rel=1e-6)
 
 
-def test_the_verdict_is_that_of_the_better_rival(job: Job) -> None:
-    expected = recomputed(job)
-    ratio = max(expected["relative_to_seasonal_naive"], expected["relative_to_last_value"])
+class TestData:
+    def test_the_skill_is_what_the_trajectories_show(self, job: Job) -> None:
+        assert job.data["skill"] == {name: exactly(value) for name, value in job.truth.skill.items()}
+        assert job.data["verdict"] == job.truth.verdict
 
-    assert job.data["verdict"] == ("better" if ratio < 0.95 else "worse" if ratio > 1.05 else "same")
+    def test_the_forecast_is_the_raw_one(self, job: Job) -> None:
+        raw = job.truth.forecast
 
+        assert [row["month"] for row in job.data["forecast"]] == [day[:7] for day in sorted(raw)]
+        for day, row in zip(sorted(raw), job.data["forecast"], strict=True):
+            assert row["forecast"] == exactly(raw[day]["forecast"])
+            assert row["past"] == (day < "2026-06-01")
+        assert job.data["last_value"] == exactly(job.truth.values[-1])
 
-def test_the_forecast_is_the_raw_one(job: Job) -> None:
-    raw = job.raw["forecast.json"]["data"]["forecast_series"]
+    def test_the_bands_are_those_to_rely_on(self, job: Job) -> None:
+        assert job.data["bands"] == ("recalibrated" if job.truth.unreliable else "given")
+        for day, row in zip(job.truth.months_ahead, job.data["forecast"], strict=True):
+            assert {name: row[name] for name in BANDS} == {
+                name: exactly(value) for name, value in job.truth.bands(day).items()
+            }
 
-    assert [row["month"] for row in job.data["forecast"]] == [day[:7] for day in sorted(raw)]
-    for row in job.data["forecast"]:
-        given = raw[f"{row['month']}-01"]
-        assert row["forecast"] == pytest.approx(given["forecast"], rel=1e-6)
-        for name, key in (("lower_80", "0.10"), ("upper_80", "0.90"), ("lower_90", "0.05"), ("upper_90", "0.95")):
-            assert row[name] == pytest.approx(given["quantile_forecast"][key], rel=1e-6)
-        assert row["past"] == (row["month"] < "2026-06")
-    assert job.data["bands"] == "given"
-    assert job.data["last_value"] == pytest.approx(job.series[-1][1], rel=1e-6)
+    def test_every_driver_speaks_for_its_name(self, job: Job) -> None:
+        for driver, group in zip(job.data["drivers"], listed(job), strict=True):
+            assert driver["importance"] == pytest.approx(group.importance, abs=0.5)
+            assert driver["direction"] == pytest.approx(group.direction, abs=0.000501)
+            assert driver["correlation"] == pytest.approx(group.correlation, abs=0.000501)
+            assert (driver["lag"], driver["series"]) == (group.lag, group.series)
+            assert set(driver["doubts"]) == group.doubts
 
+    def test_the_strongest_drivers_are_listed_the_sound_ones_first(self, job: Job) -> None:
+        expected = job.truth.weighty
+        found = listed(job)
+        sound = [group for group in found if not group.doubts]
 
-def strongest_by_name(job: Job) -> dict[str, dict[str, Any]]:
-    """The most important series of each name, from the raw entries."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for entry in job.raw["external_signals.json"]["data"].values():
-        groups[entry["driver_name"]].append(entry)
-    return {
-        name: {
-            "entry": max(entries, key=lambda entry: entry["importance"]["overall"]["mean"]),
-            "series": len(entries),
+        assert len(found) == min(12, len(expected))
+        assert [*sound, *(group for group in found if group.doubts)] == found
+        for kind in (sound, found[len(sound) :]):
+            same_kind = [group for group in expected if bool(group.doubts) == bool(kind and kind[0].doubts)]
+            assert [group.rank for group in kind] == [group.rank for group in same_kind[: len(kind)]]
+
+    def test_the_rest_is_what_the_files_say(self, job: Job) -> None:
+        truth = job.truth
+        assert job.data["cost_eur_cents"] == job.truth.status.get("eur_cents_final")
+        assert not set(job.data) - {
+            *("last_value", "forecast", "bands", "skill", "verdict", "drivers", "unit", "cost_eur_cents", "caveats")
         }
-        for name, entries in groups.items()
-    }
+        known = [*about_the_errors(truth), *about_the_metrics(truth), *about_the_scale(truth), *about_the_bands(truth)]
+        known += [80, 90, truth.request["recency_factor"], *about_the_months(truth), *range(1, len(truth.forecast))]
+        assert unexplained("\n".join(job.data["caveats"]), known) == []
 
 
-def test_each_driver_is_the_strongest_series_of_its_name(job: Job) -> None:
-    groups = {name: group for name, group in strongest_by_name(job).items() if len(name) <= 80}
-    checked = [driver for driver in job.data["drivers"] if driver["name"] in groups]
-
-    assert len(checked) >= len(job.data["drivers"]) / 2
-    for driver in checked:
-        entry = groups[driver["name"]]["entry"]
-        lags = {int(k[4:]): r for k, r in entry["pearson_correlation"].items() if k.startswith("lag_")}
-        lag, correlation = max(lags.items(), key=lambda item: abs(item[1]))
-        assert driver["importance"] == pytest.approx(entry["importance"]["overall"]["mean"], abs=0.51)
-        assert driver["direction"] == pytest.approx(entry["direction"]["overall"]["mean"], abs=0.001)
-        assert (driver["lag"], driver["correlation"]) == (lag, pytest.approx(correlation, abs=0.001))
-        assert driver["series"] == groups[driver["name"]]["series"]
-        assert ("weak correlation" in driver["doubts"]) == (abs(correlation) < 0.25 and driver["importance"] >= 50)
-        assert ("trending quantity" in driver["doubts"]) == ("Population" in driver["name"])
+def listed(job: Job) -> list[Group]:
+    """The groups of the names that the data lists."""
+    return [group_of(job, driver["name"]) for driver in job.data["drivers"]]
 
 
-def test_groups_are_counted_as_they_are(job: Job) -> None:
-    groups = strongest_by_name(job)
-    weightless = sum(group["entry"]["importance"]["overall"]["mean"] == 0 for group in groups.values())
-    total = len(job.raw["external_signals.json"]["data"])
+def group_of(job: Job, name: str) -> Group:
+    """The one group whose name begins and ends as the shown one does, letters and digits alone."""
 
-    if total:
-        assert f"## Drivers ({len(groups)} groups of {total} series; {weightless} without weight)" in job.text
+    def letters(text: str) -> str:
+        return "".join(filter(str.isalnum, text))
 
-
-def test_sound_drivers_come_first_each_by_importance_and_correlation(job: Job) -> None:
-    keys = [(bool(d["doubts"]), -d["importance"], -abs(d["correlation"])) for d in job.data["drivers"]]
-
-    assert keys == sorted(keys)
-
-
-def test_the_text_shows_the_numbers_of_the_data(job: Job) -> None:
-    skill = job.data["skill"]
-    tables = {
-        header: list(csv.DictReader(io.StringIO(block)))
-        for header in ("month", "name")
-        for block in re.findall(rf"^({header},[^\n]*\n(?:[^\n]*,[^\n]*,[^\n]*,[^\n]*\n)+)", job.text, re.MULTILINE)
-    }
-
-    for row, expected in zip(tables["month"], job.data["forecast"], strict=False):
-        half_width = (expected["upper_80"] - expected["lower_80"]) / 2
-        assert float(row["forecast"]) == pytest.approx(expected["forecast"], abs=half_width / 5)
-    assert f"{skill['windows_used']} of {skill['windows_used'] + skill['windows_left_out']} past windows" in job.text
-    assert f"MAPE {skill['mape']:.1f} %" in job.text
-    counted = re.search(r"The bands held (\d+) of (\d+) past months at 80 %.* and (\d+) of (\d+) ", job.text)
-    assert counted
-    assert int(counted[1]) / int(counted[2]) == pytest.approx(skill["coverage_80"])
-    assert int(counted[3]) / int(counted[4]) == pytest.approx(skill["coverage_90"])
+    begin, _, end = name.partition("…")
+    found = [
+        group
+        for group in job.truth.groups
+        if letters(group.name).startswith(letters(begin)) and letters(group.name).endswith(letters(end))
+        and ("…" in name or letters(group.name) == letters(name))
+    ]  # fmt: skip
+    assert len(found) == 1, name
+    return found[0]
 
 
-def test_metrics_that_contradict_are_shown(job: Job) -> None:
-    """Every one of these jobs reports a MASE that its windows do not bear out."""
-    assert "The service reports" in job.text
-    assert "MASE" in job.text.split("The service reports")[1].split("\n")[0]
+class TestTables:
+    def test_forecast(self, job: Job) -> None:
+        rows = table(job.text, "month,forecast")
+
+        for row, day in zip(rows, job.truth.months_ahead, strict=True):
+            expected = {"forecast": job.truth.forecast[day]["forecast"], **job.truth.bands(day)}
+            assert row["month"] == day[:7]
+            assert all(shown(row[name]).shows(value) for name, value in expected.items())
+            assert row.get("past", "") == ("past" if day < "2026-06-01" else "")
+
+    def test_rounding_costs_little_of_a_band(self, job: Job) -> None:
+        for row, day in zip(table(job.text, "month,forecast"), job.truth.months_ahead, strict=True):
+            bands = job.truth.bands(day)
+            for name, value in bands.items():
+                assert float(row[name]) == pytest.approx(value, abs=(bands["upper_80"] - bands["lower_80"]) / 10)
+
+    def test_bands_as_delivered_stand_beside_recalibrated_ones(self, job: Job) -> None:
+        assert ("month,given_lower_80" in job.text) == job.truth.unreliable
+        rows = table(job.text, "month,given_lower_80") if job.truth.unreliable else []
+        for row, day in zip(rows, job.truth.months_ahead, strict=False):
+            assert row["month"] == day[:7]
+            assert all(shown(row[f"given_{name}"]).shows(value) for name, value in job.truth.delivered(day).items())
+        assert len(rows) == (len(job.truth.months_ahead) if job.truth.unreliable else 0)
+
+    def test_drivers(self, job: Job) -> None:
+        rows = table(job.text, "name,") if job.truth.weighty else []
+
+        for row, driver, group in zip(rows, job.data["drivers"], listed(job), strict=True):
+            assert row["name"] == driver["name"]
+            assert float(row["importance"]) == driver["importance"]
+            assert shown(row["direction"]).shows(group.direction)
+            assert shown(row["correlation"]).shows(group.correlation)
+            assert (int(row["lag"]), int(row["series"])) == (group.lag, group.series)
+            assert set(filter(None, row["doubt"].split("; "))) == group.doubts
+
+    def test_every_group_with_weight_once_in_the_pages(self, job: Job) -> None:
+        seen: list[Group] = []
+        while len(seen) < len(job.truth.weighty):
+            rows = table(render_drivers(job.report, "table", len(seen)), "name,")
+            assert rows
+            seen += [group_of(job, row["name"]) for row in rows]
+
+        assert [group.rank for group in seen] == [group.rank for group in job.truth.weighty]
+        assert {group.name for group in seen} == {group.name for group in job.truth.weighty}
+
+    def test_past_forecasts(self, job: Job) -> None:
+        rows = table(render_backtest(job.report, "table"), "start,")
+
+        measures = ("mae", "seasonal_naive_mae", "last_value_mae", "bias")
+        half_a_step = last_place(row[name] for row in rows for name in measures) / 2
+        for row, window in zip(rows, job.truth.windows, strict=True):
+            assert (row["start"], row["end"]) == (window.months[0].day[:7], window.months[-1].day[:7])
+            for name, value in zip(measures, (window.mae, window.naive, window.last, window.bias), strict=True):
+                assert float(row[name]) == pytest.approx(value, abs=half_a_step * 1.000001)
+            assert shown(row["mape"]).shows(window.mape)
+            counts = (window.held_80, window.held_90, len(window.months))
+            assert (int(row["held_80"]), int(row["held_90"]), int(row["months"])) == counts
 
 
-def test_a_report_is_small_and_quick(job: Job) -> None:
-    started = time.perf_counter()
-    for _ in range(3):
-        render_report(build_report(job.raw, job.facts(), TODAY))
-    seconds = (time.perf_counter() - started) / 3
-
-    assert seconds < 0.3
-    assert len(job.text.encode()) <= 6000
-    assert len(render_forecast(job.report).encode()) <= 4000
-    for view in ("summary", "table"):
-        assert len(render_drivers(job.report, view).encode()) <= 6000
-        assert len(render_backtest(job.report, view).encode()) <= 6000
-    assert len(json.dumps(job.data, allow_nan=False)) < 6000
+def compared(ratio: float) -> float:
+    """A ratio of errors as it is told: in percent of difference, from two on as a factor."""
+    return ratio if ratio >= 2 else 100 * abs(ratio - 1)
 
 
-def test_raw_artifacts_shrink_fifteenfold_when_rich_in_drivers(job: Job) -> None:
-    raw = sum(len(json.dumps(payload)) for name, payload in job.raw.items() if "input" not in name)
+def about_the_errors(truth: Truth) -> list[float]:
+    skill = truth.skill
+    total = skill["windows_used"] + skill["windows_left_out"]
+    ratios = [compared(skill[f"relative_to_{rival}"]) for rival in ("seasonal_naive", "last_value")]
+    told = [skill["windows_used"], total, skill["windows_left_out"], skill["mae"], skill["mape"], skill["mase"]]
+    return [*told, *ratios, *([abs(skill["bias"])] if abs(skill["bias"]) > 0.1 * skill["mae"] else [])]
 
-    rich = len(job.raw["external_signals.json"]["data"]) >= 20
-    assert raw >= (15 if rich else 10) * len(job.text.encode())
+
+def about_the_metrics(truth: Truth) -> list[float]:
+    """The service's own, where they are not what its windows show."""
+    own = {name.upper(): truth.skill[name] for name in ("mae", "mape", "mase")}
+    apart = {name: truth.metrics[name] for name in own if abs(truth.metrics[name] - own[name]) > 0.1 * own[name]}
+    return [*apart.values(), *(own[name] for name in apart)]
+
+
+def about_the_scale(truth: Truth) -> list[float]:
+    """What MASE is relative to, here and as the service seems to have it."""
+    return [1, 12, truth.metrics["MAE"] / truth.metrics["MASE"], truth.yearly_change]
+
+
+def about_the_months(truth: Truth) -> list[float]:
+    ahead, asked = len(truth.forecast), truth.request["soft_horizon"]
+    past = sum(day < "2026-06-01" for day in truth.forecast)
+    return [*([past, ahead] if past else []), *([asked, ahead] if asked > ahead else [])]
+
+
+def about_the_bands(truth: Truth) -> list[float]:
+    held = [value for one in truth.held for value in (one, truth.counted, 100 * one / truth.counted)]
+    narrow = truth.skill["coverage_80"] < 0.70 or truth.skill["coverage_90"] < 0.80
+    return held if narrow or not truth.unreliable else []
+
+
+class TestSentences:
+    """Each number in the sentences of a section is one of those recomputed for it, and none of these is missing."""
+
+    def test_opening(self, job: Job) -> None:
+        truth, text = job.truth, job.sections[""]
+        final = truth.forecast[truth.months_ahead[-1]]["forecast"]
+        bands = truth.bands(truth.months_ahead[-1])
+        first = listed(job)[:1]
+        cents = truth.status.get("eur_cents_final")
+        told = [truth.values[-1], final, bands["lower_80"], bands["upper_80"]]
+        told += [value for group in first for value in (group.lag, group.correlation)]
+        told += [] if cents is None else [cents / 100]
+        body = text.replace(job.facts().job_id, "")
+
+        assert unexplained(body, [*told, 80, 100 * (final / truth.values[-1] - 1)]) == []
+        assert missing(body, told) == []
+        settled = [truth.status["settled_at"][:10]] if "settled_at" in truth.status else []
+        ends = [truth.dates[-1][:7], truth.months_ahead[-1][:7]]
+        assert dates(body) == [ends[0], *settled, "2026-06", *ends]
+
+    def test_past_errors(self, job: Job) -> None:
+        truth, text = job.truth, job.sections["How good such forecasts were"]
+        told = [*about_the_errors(truth), *about_the_metrics(truth)]
+
+        assert unexplained(text, [*told, *about_the_scale(truth)]) == []
+        assert missing(text, told) == []
+
+    def test_bands(self, job: Job) -> None:
+        truth, text = job.truth, job.sections["Bands that hold"]
+        told = about_the_bands(truth)
+        rests_on = [len(truth.windows), len(truth.months_ahead)]
+
+        assert unexplained(text, [*told, 80, 90, *rests_on, *range(1, len(truth.months_ahead))]) == []
+        assert missing(text, told) == []
+
+    def test_drivers(self, job: Job) -> None:
+        truth, text = job.truth, job.sections["Drivers"]
+        weightless = len(truth.groups) - len(truth.weighty)
+        hidden = len(truth.weighty) - len(job.data["drivers"])
+        told = [len(truth.groups), truth.series, *filter(None, [weightless, hidden])] if truth.series else []
+
+        assert unexplained(text, [*told, truth.request["recency_factor"]]) == []
+        assert missing(text, told) == []
+
+    def test_caveats(self, job: Job) -> None:
+        text, told = job.sections.get("Caveats", ""), about_the_months(job.truth)
+
+        assert unexplained(text, told) == []
+        assert missing(text, told) == []
+
+    def test_no_section_goes_unchecked(self, job: Job) -> None:
+        assert set(job.sections) <= {
+            *("", "Forecast", "How good such forecasts were", "Bands that hold", "Drivers", "Caveats", "next")
+        }
+
+    def test_a_verdict_is_told_in_words(self, job: Job) -> None:
+        rival = "repeating the last value"
+        if job.truth.skill["relative_to_seasonal_naive"] > job.truth.skill["relative_to_last_value"]:
+            rival = "seasonal naive"
+        words = {"better": "better than", "same": "about as good as", "worse": "worse than"}[job.truth.verdict]
+
+        assert f"Verdict: {words} {rival}." in job.text
+        assert f"Past forecasts were {words} {rival}" in job.sections[""]
+
+
+def test_the_report_of_the_folder_is_this_one_beside_other_jobs(job: Job) -> None:
+    text = render_report(report_of_folder(job.folder, TODAY))
+
+    assert re.sub(r"^## Other jobs on this series\n(?:.+\n)+\n", "", text, flags=re.MULTILINE) == job.text
+
+
+class TestSize:
+    def test_a_report_is_small_and_quick(self, job: Job) -> None:
+        taken = []
+        for _ in range(3):
+            started = time.perf_counter()
+            render_report(build_report(job.truth.raw, job.facts(), TODAY))
+            taken.append(time.perf_counter() - started)
+
+        assert min(taken) < 0.3
+        assert len(job.text.encode()) <= 6000
+        assert len(render_forecast(job.report).encode()) <= 4000
+        for view in ("summary", "table"):
+            assert len(render_drivers(job.report, view).encode()) <= 6000
+            assert len(render_backtest(job.report, view).encode()) <= 6000
+        assert len(json.dumps(job.data, allow_nan=False)) < 6000
+
+    def test_a_report_is_a_fifteenth_of_what_a_driver_rich_job_sends(self, job: Job) -> None:
+        rich = job.raw_bytes["external_signals.json"] > RICH
+
+        assert tokens(job.raw_text) >= (15 if rich else 8) * tokens(job.text)
 
 
 class TestWhatIsKnownAboutThem:
     """Findings that people published about these jobs."""
 
     def job(self, shared_data: Path, name: str) -> Job:
-        return Job(shared_data / "sybilion-jobs" / name)
+        return loaded(shared_data / "sybilion-jobs" / name)
 
     def test_urea_rests_on_the_series_alone(self, shared_data: Path) -> None:
         job = self.job(shared_data, "urea-no-drivers")
 
         assert "No external driver was found: the forecast rests on the series alone." in job.text
-        assert "recency_factor=0.2" in job.text.splitlines()[-1]
+        assert "recency_factor=0.2" in job.sections["next"]
         assert job.data["drivers"] == []
 
-    def test_the_energy_driver_is_first_for_the_macro_index(self, shared_data: Path) -> None:
-        first = self.job(shared_data, "macro-index-baseline").data["drivers"][0]
+    @pytest.mark.parametrize(("name", "lag"), [("macro-index-baseline", 2), ("macro-index-recency-10", 3)])
+    def test_the_energy_driver_is_first_for_the_macro_index(self, shared_data: Path, name: str, lag: int) -> None:
+        job = self.job(shared_data, name)
+        first = job.data["drivers"][0]
+        entries = job.truth.raw["external_signals.json"]["data"].values()
+        alike = [entry for entry in entries if entry["driver_name"] == first["name"]]
 
-        assert (first["name"], first["lag"], first["series"]) == ("Energy - United States of America", 2, 21)
-
-    def test_the_two_potash_jobs_have_one_error_and_other_drivers(self, shared_data: Path) -> None:
-        one, other = (self.job(shared_data, f"potash-recency-{n}").data for n in ("04", "10"))
-
-        assert one["skill"] == other["skill"]
-        assert one["drivers"][0] != other["drivers"][0]
+        assert (first["name"], first["lag"]) == ("Energy - United States of America", lag)
+        assert first["series"] == len(alike) > 20
+        assert f'leaned most on "Energy - United States of America" (lag {lag}, ' in job.sections[""]
+        assert len({driver["name"] for driver in job.data["drivers"]}) == len(job.data["drivers"])
 
     @pytest.mark.parametrize(
-        ("name", "verdict"),
-        [("macro-index-baseline", "same"), ("potash-recency-10", "worse"), ("robot-imports-keywords", "better")],
+        ("name", "verdict", "mase", "held"),
+        [
+            ("robot-imports", "better", 1.25, 15),
+            ("robot-imports-keywords", "better", 1.08, 20),
+            ("fed-ces0500000003", "worse", 0.21, 23),
+            ("fed-fedfunds", "worse", 0.20, 21),
+            ("fed-nfci", "better", 0.18, 26),
+            ("macro-index-baseline", "same", 0.90, 21),
+            ("potash-recency-10", "worse", 0.32, 19),
+        ],
     )
-    def test_verdicts(self, shared_data: Path, name: str, verdict: str) -> None:
-        assert self.job(shared_data, name).data["verdict"] == verdict
+    def test_verdict_and_coverage(self, shared_data: Path, name: str, verdict: str, mase: float, held: int) -> None:
+        data = self.job(shared_data, name).data
+
+        assert data["verdict"] == verdict
+        assert data["skill"]["mase"] == pytest.approx(mase, abs=0.005)
+        assert data["skill"]["coverage_80"] == exactly(held / 33)
+
+
+class TestRecalibration:
+    @given(
+        st.lists(
+            st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3),
+            min_size=1,
+            max_size=30,
+        )
+    )
+    def test_the_package_finds_the_same_widths(self, misses: list[list[float]]) -> None:
+        windows = read_backtest_trajectories(
+            trajectories_of(*(window_of("2025-01", [(0.0, miss) for miss in window]) for window in misses))
+        )
+        found = [(width.of_80, width.of_90) for width in package_half_widths(windows)]
+
+        assert found == [pytest.approx(pair, rel=1e-3, abs=1e-9) for pair in recomputed.half_widths(misses)]
+
+    @pytest.mark.parametrize("level", recomputed.STUDENT)
+    @pytest.mark.parametrize("n", range(1, 60))
+    def test_as_many_errors_as_promised_lie_within(self, n: int, level: Fraction) -> None:
+        width = recomputed.half_width([float(error) for error in range(1, n + 1)], level)
+
+        assert sum(error <= width for error in range(1, n + 1)) >= min(n, math.ceil((n + 1) * level))
+
+    def test_left_out_windows_lie_within_as_often_as_promised(self, shared_data: Path) -> None:
+        """Each window against all others of its job. The ranks make this nearly certain; the next test does not."""
+        found = [held_of(out, others_of(truth, out)) for truth in truths(shared_data) for out in truth.windows]
+        counted, of_80, of_90, delivered = map(sum, zip(*found, strict=True))
+
+        assert 0.75 <= of_80 / counted <= 0.86
+        assert 0.86 <= of_90 / counted <= 0.96
+        assert delivered / counted < 0.65
+
+    def test_windows_lie_within_what_was_known_before_them(self, shared_data: Path) -> None:
+        """Each window against those of its job that had ended before it began, where these were five or more."""
+        known = [
+            (out, before)
+            for truth in truths(shared_data)
+            for out in truth.windows
+            if len(before := [one for one in others_of(truth, out) if f"{one.end}-01" < out.months[0].day]) >= 5
+        ]
+        counted, of_80, of_90, delivered = map(sum, zip(*(held_of(*one) for one in known), strict=True))
+
+        assert counted >= 100
+        assert 0.75 <= of_80 / counted <= 0.90
+        assert of_90 / counted >= 0.85
+        assert delivered / counted < 0.65
+
+
+def truths(shared_data: Path) -> list[Truth]:
+    """One job for each set of past forecasts: the two potash jobs share theirs."""
+    return [loaded(shared_data / "sybilion-jobs" / name).truth for name in JOBS if name != "potash-recency-10"]
+
+
+def others_of(truth: Truth, out: PastForecast) -> list[Window]:
+    given = read_backtest_trajectories(truth.raw["backtest_trajectories.json"])
+    return [window for window in given if window.start != out.months[0].day[:7]]
+
+
+def held_of(out: PastForecast, others: list[Window]) -> tuple[int, int, int, int]:
+    """The months of a window, and how many lay within 80 and 90 % bands of the others' errors, and as delivered."""
+    pairs = list(zip(out.months, package_half_widths(others), strict=True))
+    of_80 = sum(abs(month.miss) <= width.of_80 for month, width in pairs)
+    return len(pairs), of_80, sum(abs(month.miss) <= width.of_90 for month, width in pairs), out.held_80

@@ -59,11 +59,12 @@ class TestOrder:
         marks = [
             '# "A made-up series of tests"',
             f"job {JOB_ID}, Sybilion, input to 2026-04, settled 2026-05-19, 3.32 EUR. Read in 2026-06.",
-            "From 110 in 2026-04 the series is forecast to reach 130 in 2026-07 (+18.2 %), 80 % band",
+            "From 110 in 2026-04 the series is forecast to reach 130 in 2026-07 (+18 %), 80 % band",
             "## Forecast\nmonth,forecast,lower_80,upper_80,lower_90,upper_90,past\n2026-05,",
             "## How good such forecasts were\n10 of 10 past windows count.",
+            "## Bands that hold\nThe bands as delivered held 10 of 10 past months",
             "## Drivers (2 groups of 2 series)\nname,importance,direction,lag,correlation,series,doubt\n",
-            "## Caveats\n1 of 3 forecast months are already past.",
+            "## Caveats\n1 of 3 forecast months is already past.",
             "Next: ",
         ]
         places = [text.index(mark) for mark in marks]
@@ -106,13 +107,13 @@ class TestForecast:
             "past": False,
         }
 
-    def test_without_quantiles_there_are_no_bands_and_the_report_says_so(self) -> None:
-        report = full(forecast=forecast_of([110, 120], half=None))
+    def test_without_quantiles_and_past_errors_there_are_no_bands_and_the_report_says_so(self) -> None:
+        report = full(forecast=forecast_of([110, 120], half=None), windows=None)
 
         assert report_data(report)["bands"] == "none"
         assert "without a band" in render_report(report)
         assert "The forecast came without bands" in render_report(report)
-        assert rows_of(render_report(report), "month,")[0]["lower_80"] == ""
+        assert list(rows_of(render_report(report), "month,")[0]) == ["month", "forecast"]
 
     def test_numbers_are_rounded_by_their_uncertainty(self) -> None:
         rows = rows_of(render_forecast(full(forecast=forecast_of([1479.270236], half=40.123))), "month,")
@@ -136,7 +137,7 @@ class TestForecast:
         ("entry", "words"),
         [
             ({"0.05": 1, "0.1": 1, "0.9": 1, "0.95": 1}, "leave out their own point forecast in 2026-05"),
-            ({"0.05": 109, "0.1": 110, "0.9": 110, "0.95": 111}, "The 80 % band has no width in 2026-05"),
+            ({"0.05": 109, "0.1": 110, "0.9": 110, "0.95": 111}, "The 80 % band as delivered has no width in 2026-05"),
             ({"0.05": 90, "0.1": 90, "0.9": 120, "0.95": 120}, "one and the same in 2026-05"),
         ],
     )
@@ -158,13 +159,13 @@ class TestSkill:
     def test_bands_that_held_too_rarely_are_doubted_with_the_counts(self) -> None:
         text = render_report(full(windows=BAD))
 
-        assert "The bands held 0 of 10 past months at 80 % (0 %) and 0 of 10 past months at 90 % (0 %)." in text
+        assert "as delivered held 0 of 10 past months at 80 % (0 %) and 0 of 10 past months at 90 % (0 %)." in text
         assert "too narrow to rely on" in text
 
     def test_bands_that_held_are_told_without_doubt(self) -> None:
         text = render_report(full())
 
-        assert "The bands held 10 of 10 past months at 80 % (100 %)" in text
+        assert "The bands as delivered held 10 of 10 past months at 80 % (100 %)" in text
         assert "too narrow" not in text
 
     def test_bands_that_always_held_are_called_wide_once_there_is_enough_to_tell(self) -> None:
@@ -196,6 +197,14 @@ class TestSkill:
         assert "This job has no backtest" in text
         assert text.splitlines()[-1].startswith("Next: submit_forecast(backtest=true) with its series")
 
+    def test_a_backtest_that_cannot_be_read_is_not_asked_for_again(self) -> None:
+        files = {"forecast.json": forecast_of([110, 120, 130]), "backtest_trajectories.json": {"data": "broken"}}
+        text = render_report(build_report(files, facts_of(), date(2026, 5, 20)))
+
+        assert "This job has no backtest" not in text
+        assert "Could not be read and is left out: backtest_trajectories.json" in text
+        assert "backtest=true" not in text
+
     def test_without_the_series_the_rivals_are_unknown(self) -> None:
         text = render_report(full(series=None))
 
@@ -214,9 +223,20 @@ class TestSkill:
         assert "The service reports MAPE 1.25 % (recomputed " in text
         assert "and MASE 1790 (recomputed " in text
 
+    def test_what_the_numbers_tell_of_the_reason_is_told(self) -> None:
+        text = render_report(full(metrics=metrics_of(MAE=40.0, RMSE=40.0, MASE=1600.0)))
+
+        assert "its RMSE equals its MAE, as where a single month is scored at a time" in text
+        assert "its MASE divides by 0.0250, where the series changes by " in text
+
+    def test_no_reason_is_made_up(self) -> None:
+        text = render_report(full(metrics=metrics_of(MAPE=40.0)))
+
+        assert "%), which its own windows do not show.\n" in text
+
     def test_metrics_that_agree_are_not_repeated(self) -> None:
         skill = full().skill
-        agreeing = metrics_of(MAPE=(skill.mape or 0) * 1.05, MAE=1000.0)
+        agreeing = metrics_of(MAPE=(skill.mape or 0) * 1.05, MAE=(skill.mae or 0) * 0.95)
 
         assert "The service reports" not in render_report(full(metrics=agreeing))
 
@@ -611,6 +631,7 @@ class TestOutsideText:
             lines[0],
             "## Forecast",
             "## How good such forecasts were",
+            "## Bands that hold",
             "## Drivers (2 groups of 2 series)",
         ]
         assert len(rows_of(render_report(report), "name,")) == 2
@@ -623,7 +644,7 @@ class TestOutsideText:
     def test_the_data_carries_the_same_clean_name(self) -> None:
         report = full(drivers=[driver_of("[x](http://evil.example)\n", 90, 0.5, lag_1=0.5)])
 
-        assert report_data(report)["drivers"][0]["name"] == "x (http evil.example)"
+        assert report_data(report)["drivers"][0]["name"] == "x (http evil. example)"
 
 
 def test_signals_in_every_odd_shape_make_a_report() -> None:

@@ -1,6 +1,7 @@
 """Results: read once, kept for good, and said to be missing when they are."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
+from sybilion_mcp.service.reading import MOST_BYTES
 from sybilion_mcp.service.submit import submit
 from tests.hosted import Fault, HostedApi, error, reset, silence
 from tests.service.conftest import OpenDesk
@@ -162,6 +164,65 @@ async def test_a_broken_forecast_is_unreadable_and_still_there(
 
     assert refusal.code == "unreadable_artifact"
     assert await results.artifact(hosted, job_id, "forecast.json") == content
+
+
+@pytest.mark.parametrize("name", ["external_signals.json", "input.json"])
+@pytest.mark.parametrize("content", [b"<html>", b"[" * 5000, b" " * (MOST_BYTES + 1)])
+async def test_a_side_file_that_cannot_be_read_is_left_out_and_said(
+    hosted: Desk, api: HostedApi, job_id: str, name: str, content: bytes
+) -> None:
+    api.artifacts[job_id][name] = content
+
+    report = await results.report(hosted, job_id)
+
+    assert any(f"left out: {name}: " in caveat.text for caveat in report.caveats)
+    assert report.facts.title == TITLE
+
+
+async def test_a_side_file_that_is_too_large_to_be_sent_is_left_out_and_said(
+    hosted: Desk, api: HostedApi, job_id: str
+) -> None:
+    sound = Fault(200, api.artifacts[job_id]["forecast.json"])
+    api.next("artifact", sound, error(413, "artifact too large"))
+
+    report = await results.report(hosted, job_id)
+
+    assert any("left out: external_signals.json: " in caveat.text for caveat in report.caveats)
+
+
+async def test_a_forecast_that_is_too_large_is_refused_without_being_decoded(
+    hosted: Desk, api: HostedApi, job_id: str
+) -> None:
+    api.artifacts[job_id]["forecast.json"] += b" " * MOST_BYTES
+
+    for _ in ("fetched", "kept"):
+        refusal = await refusal_of(results.report(hosted, job_id))
+        assert refusal.code == "artifact_too_large"
+        assert "forecast.json has 2.0 MiB" in refusal.message
+        assert "save_to" in refusal.hint
+
+
+async def test_what_is_too_large_to_be_read_in_pages_is_refused() -> None:
+    refusal = await refusal_of(results.page(b" " * (results.PAGED_BYTES + 1), 0, None))
+
+    assert refusal.code == "artifact_too_large"
+
+
+async def test_a_large_artifact_that_is_kept_is_not_read_for_a_report(
+    hosted: Desk, api: HostedApi, job_id: str
+) -> None:
+    await follow(hosted, job_id, 0, silent)
+    await results.report(hosted, job_id)  # imports
+    await hosted.store.put_artifact(job_id, "backtest_metrics.json", bytes(100 * 2**20))
+    tracemalloc.start()
+    try:
+        report = await results.report(hosted, job_id)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert any("backtest_metrics.json: its 100.0 MiB are more than" in caveat.text for caveat in report.caveats)
+    assert most < 20 * 2**20
 
 
 async def test_an_unknown_job_is_the_answer_of_the_api(hosted: Desk) -> None:

@@ -1,8 +1,11 @@
 """Validation as a service: what one round of fixes does to any series, what is remembered, and how long it takes."""
 
 import asyncio
+import json
 import math
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,12 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.validation import CASES, measure
+from benchmarks.validation import CASES, WithoutEngine, measure
+from sybilion_mcp.engine.jobs import Engine
+from sybilion_mcp.service import desk as desk_module
 from sybilion_mcp.service.arguments import Options, fixes
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.validate import Aggregate, Fill, Validation, validate
 from sybilion_mcp.settings import Settings
-from tests.conftest import TODAY, good_series
+from tests.conftest import TODAY, good_series, known_hindcast
 
 TITLE = "Monthly demand for a made-up product in Austria, units"
 
@@ -78,7 +83,7 @@ OPTIONS = st.builds(
 
 def with_a_desk(home: Path, run: Callable[[Callable[..., Validation]], None]) -> None:
     """Run a test with a function that validates on one desk, in one event loop."""
-    desk = Desk(Settings(home=home), today=lambda: TODAY)
+    desk = WithoutEngine(Settings(home=home), today=lambda: TODAY)
     with asyncio.Runner() as runner:
 
         def check(series: Series, arguments: dict[str, Any]) -> Validation:
@@ -139,6 +144,80 @@ async def test_triage_looks_as_far_ahead_as_the_repaired_request_would(desk: Des
         assert found.triage is not None
         assert found.triage.horizon == horizon
     await desk.aclose()
+
+
+@pytest.mark.anyio
+class TestEngine:
+    async def test_its_past_errors_are_measured_where_the_simple_rules_are(self, desk: Desk) -> None:
+        found = await validate(desk, good_series(60), options=Options(title=TITLE, soft_horizon=6))
+
+        expected = known_hindcast(tuple(good_series(60).values()), 6, tuple(range(43, 55)), False)
+        assert found.triage is not None
+        assert (found.triage.engine_mae, found.triage.engine_not_measured) == (expected.mae, None)
+        assert (found.triage.engine_held_80, found.triage.engine_counted_80) == (expected.held_80, 72)
+        await desk.aclose()
+
+    async def test_it_is_not_asked_about_what_tells_nothing(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unwanted(*_: object, **__: object) -> None:
+            raise AssertionError("a hindcast of nothing")
+
+        monkeypatch.setattr(Engine, "hindcast", unwanted)
+        wrong = good_series(60) | {"2024-01-01": None}
+        for series in (good_series(39), dict.fromkeys(good_series(60), 5.0), wrong):
+            found = await validate(desk, series, options=Options(title=TITLE))
+            assert found.triage is None or found.triage.engine_not_measured is None
+        await desk.aclose()
+
+    async def test_where_it_is_not_installed_that_is_said(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(desk_module, "find_spec", lambda _: None)
+
+        found = await validate(desk, good_series(60), options=Options(title=TITLE))
+
+        assert found.triage is not None
+        assert found.triage.engine_not_measured == "it is not installed"
+        await desk.aclose()
+
+    async def test_triage_and_jobs_share_one_engine(self, desk: Desk) -> None:
+        first = desk.engine
+        desk.backend("local")
+
+        assert first is not None
+        assert desk.engine is first is desk.local_app().state.engine
+        await desk.aclose()
+        assert desk.engine is not first
+        await desk.aclose()
+
+
+def test_the_engine_is_measured_in_a_process_of_its_own_which_ends_with_the_desk(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", APART, str(tmp_path)], capture_output=True, text=True, timeout=90, cwd=ROOT, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    measured, heavy, left = json.loads(done.stdout)
+    assert measured is not None
+    assert (heavy, left) == ([], 0)
+
+
+ROOT = Path(__file__).parents[2]
+APART = """
+import asyncio, json, multiprocessing, sys
+from pathlib import Path
+from sybilion_mcp.service.arguments import Options
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.validate import validate
+from sybilion_mcp.settings import Settings
+from tests.conftest import TODAY, good_series
+
+async def main():
+    desk = Desk(Settings(home=Path(sys.argv[1])), today=lambda: TODAY)
+    found = await validate(desk, good_series(60), options=Options(soft_horizon=3))
+    heavy = [name for name in ("numpy", "pandas", "scipy", "statsforecast") if name in sys.modules]
+    await desk.aclose()
+    print(json.dumps([found.triage.engine_mae, heavy, len(multiprocessing.active_children())]))
+
+asyncio.run(main())
+"""
 
 
 @pytest.mark.parametrize("name", CASES)

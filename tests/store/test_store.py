@@ -14,7 +14,7 @@ import pytest
 
 from sybilion_mcp.contract.jobs import ArtifactRef, Job
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, now
+from sybilion_mcp.store.records import KeptForecast, OverCap, StoredSeries, Submission, new_id, now
 from sybilion_mcp.store.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -476,6 +476,40 @@ async def test_an_artifact_once_kept_does_not_change(opened: Opening) -> None:
     await store.put_artifact("j", "a", b"second")
 
     assert await store.artifact("j", "a") == b"first"
+
+
+async def test_sizes_are_told_and_large_artifacts_are_left_out(opened: Opening) -> None:
+    store = opened()
+    await store.put_artifact("j1", "input.json", bytes(10))
+    await store.put_artifact("j1", "forecast.json", b"")
+    await store.put_artifact("j2", "input.json", bytes(11))
+
+    assert await store.artifact_sizes("j1") == {"input.json": 10, "forecast.json": 0}
+    assert await store.artifact_sizes("j3") == {}
+    assert await store.artifacts_named("input.json", ["j1", "j2", "j3"], 10) == {"j1": bytes(10)}
+
+
+async def test_kept_forecasts_are_those_of_completed_jobs_newest_first(opened: Opening) -> None:
+    store = opened()
+    for number, (status, kept) in enumerate([("completed", True), ("failed", True), ("completed", False)]):
+        asked = question(request_hash=f"hash {number}", series_id=f"s_{number}")
+        assert await store.begin_submission(asked)
+        await store.accept_submission(asked.submission_id, job(f"j{number}", status=status), "sybilion")
+        await store.put_artifact(f"j{number}", "forecast.json" if kept else "input.json", b"{}")
+    await store.put_job(job("elsewhere", status="completed"), "sybilion")
+    await store.put_artifact("elsewhere", "forecast.json", b"{}")
+
+    assert set(await store.kept_forecasts(9)) == {KeptForecast("elsewhere", None), KeptForecast("j0", "s_0")}
+    assert len(await store.kept_forecasts(1)) == 1
+    assert await store.kept_forecasts(9, "s_0") == [KeptForecast("j0", "s_0")]
+    assert await store.jobs_of_series("s_1") == ["j1"]
+
+
+async def test_the_numbers_of_several_series_are_read_at_once(opened: Opening) -> None:
+    store = opened()
+    await store.put_series(StoredSeries("s_1", POINTS))
+
+    assert await store.points_of(["s_1", "s_2"]) == {"s_1": POINTS}
 
 
 @pytest.mark.parametrize("damage", ["a file in its place", "garbage in the database"])

@@ -1,9 +1,12 @@
 """validate_series: everything that is wrong with a series at once, before any request, and how to repair it."""
 
 import calendar
+import itertools
 import json
 import math
+import random
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
+from benchmarks.validation import WithoutEngine
 from sybilion_mcp.server import build_server
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
@@ -35,6 +39,12 @@ def no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("validate_series asked a backend")
 
     monkeypatch.setattr(Desk, "backend", refuse)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, folder: Path) -> Desk:
+    """Without the engine, since most of what is found here has nothing to do with it."""
+    return WithoutEngine(Settings(home=tmp_path / "home", allow_dirs=(folder,)), today=lambda: TODAY)
 
 
 async def call(client: Client, **arguments: Any) -> CallToolResult:
@@ -386,6 +396,63 @@ class TestGoodSeries:
 
         assert not answer["valid"]
         assert answer["series_id"] == (await check(client, series=good_series(), title=TITLE))["series_id"]
+
+
+def wandering(step: float, months: int = 120) -> Series:
+    """Changes that nothing in the past foretells."""
+    chance = random.Random(3)
+    levels = itertools.accumulate((chance.gauss(0, step) for _ in range(months)), initial=4.6)
+    return {label: math.exp(level) for label, level in zip(good_series(months), levels, strict=False)}
+
+
+class TestTriage:
+    @pytest.fixture
+    def desk(self, tmp_path: Path, executor: Executor) -> Desk:
+        return Desk(Settings(home=tmp_path / "home"), today=lambda: TODAY, executor=executor)
+
+    async def test_errors_of_engine_and_simple_rules_come_with_the_advice(self, client: Client) -> None:
+        result = await call(client, series=wandering(0.06, 60), title=TITLE, soft_horizon=6)
+
+        found, lines = data_of(result)["triage"], text_of(result).splitlines()
+        evidence, advice = lines[-3], lines[-2]
+        for name in ("last_value", "seasonal_naive", "engine"):
+            assert found[f"{name}_mae"] > 0
+            assert f" {found[f'{name}_error']:.1f} %" in evidence
+        assert f"held {found['engine_held_80']} of 72 months" in evidence
+        assert advice == f"Recommendation: {found['recommendation']}. {found['reason']}"
+        assert found["reason"].count(". ") == 0
+        assert len((text_of(result) + json.dumps(data_of(result))).encode()) <= 6000
+
+    async def test_the_price_is_told_when_paying_is_advised_and_local_still_comes_first(self, client: Client) -> None:
+        result = await call(client, series=wandering(0.3), title=TITLE, soft_horizon=12)
+
+        answer, text = data_of(result), text_of(result)
+        assert answer["triage"]["recommendation"] == "pay for the forecast"
+        assert "8 to 15 minutes and 2.19 to 3.92 EUR (published jobs of May 2026)" in text
+        assert answer["next"]["tool"] == "submit_forecast"
+        assert answer["next"]["arguments"].get("backend") is None  # the embedded engine, without a token
+        assert len((text + json.dumps(answer)).encode()) <= 6000
+
+    async def test_the_price_is_not_told_where_nobody_could_pay(self, client: Client) -> None:
+        assert "EUR" not in text_of(await call(client, series=good_series(60), title=TITLE))
+
+    async def test_with_a_token_the_price_is_told_whatever_the_advice(self, tmp_path: Path, executor: Executor) -> None:
+        settings = Settings(home=tmp_path / "home", api_token="sk_ops_x")
+        desk = Desk(settings, today=lambda: TODAY, executor=executor)
+        async with Client(build_server(settings, desk)) as client:
+            result = await call(client, series=good_series(60), title=TITLE)
+
+        assert data_of(result)["triage"]["recommendation"] == "forecast here"
+        assert "2.19 to 3.92 EUR" in text_of(result)
+        assert data_of(result)["next"]["arguments"]["backend"] == "local"
+
+    async def test_what_was_not_measured_is_said(self, tmp_path: Path) -> None:
+        settings = Settings(home=tmp_path / "home")
+        async with Client(build_server(settings, WithoutEngine(settings, today=lambda: TODAY))) as client:
+            result = await call(client, series=good_series(60), title=TITLE)
+
+        assert "; the embedded engine: not measured, it is not installed." in text_of(result)
+        assert data_of(result)["triage"]["engine_mae"] is None
 
 
 class TestArgumentsAsText:

@@ -1,0 +1,125 @@
+"""The report on artifacts in a folder, compared with the job folders that lie beside it."""
+
+import logging
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sybilion_mcp.contract.artifacts import ArtifactError, read_input
+from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.explain.facts import JobFacts, Report
+from sybilion_mcp.explain.report import build_report
+from sybilion_mcp.explain.results import Results, Unread, read_results
+from sybilion_mcp.service.reading import MOST_BYTES, MOST_BYTES_OF_OTHERS, REPORTED, decoded, facts_of, too_large
+from sybilion_mcp.service.related import READ, states_of_one_series
+
+BESIDE = 50
+"""Job folders beside the reported one whose series is looked at, by name."""
+_ENTRIES = 1000  # of the folder above that are listed
+_REQUESTS = ("submit_payload.json", "input.json")
+_FILES = (*REPORTED, "submit_payload.json", "status.json")
+
+_log = logging.getLogger(__name__)
+
+
+def report_of_folder(folder: Path, today: date) -> Report:
+    """The report on artifacts that lie in a folder, with status.json and submit_payload.json where they are there.
+
+    Job folders beside it on the same series, or on an earlier or later state of it, are compared with. Raises
+    `ArtifactError` when the folder holds no readable forecast.json, `OSError` when its files cannot be read.
+    """
+    artifacts = {name: _file(folder / name) for name in _FILES if (folder / name).exists()}
+    facts = _facts(folder, artifacts)
+    return build_report(artifacts, facts, today, _others(folder, facts.job_id, _history(artifacts)))
+
+
+def _file(path: Path) -> object:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return Unread("it is no file")
+    return decoded(path.read_bytes()) if status.st_size <= MOST_BYTES else too_large(status.st_size)
+
+
+def _facts(folder: Path, artifacts: dict[str, object]) -> JobFacts:
+    """What is known of the job; a status.json that is none is left out and said to be."""
+    job = Job.model_construct(job_id=folder.resolve().name, status="completed", settled=True)
+    status = artifacts.get("status.json")
+    if status is not None and not isinstance(status, Unread):
+        try:
+            job = Job.model_validate(status)
+        except ValidationError:
+            artifacts["status.json"] = Unread("it is no job of the API")
+    request = next((one for name in _REQUESTS if isinstance(one := artifacts.get(name), Mapping)), None)
+    backend = "local" if _is_embedded(artifacts.get("forecast.json")) else "sybilion"
+    return facts_of(job, backend, None, request)
+
+
+def _is_embedded(forecast: object) -> bool:
+    """Only the embedded engine says how it made a forecast."""
+    data = forecast.get("data") if isinstance(forecast, dict) else None
+    return isinstance(data, dict) and "pipeline_info" in data
+
+
+def _history(artifacts: Mapping[str, object]) -> dict[str, float]:
+    """The series as the report reads it; empty when it is not at hand."""
+    for name in reversed(_REQUESTS):
+        try:
+            if name in artifacts and (history := read_input(artifacts[name])):
+                return history
+        except ArtifactError:  # the report itself says so
+            continue
+    return {}
+
+
+def _others(folder: Path, job_id: str, history: Mapping[str, float]) -> list[Results]:
+    """The results in job folders beside this one on states of its series, those settled last first."""
+    alike: list[tuple[str, Path]] = []
+    for beside in _beside(folder) if history else ():
+        known = _small_files(beside, (*_REQUESTS, "status.json"))
+        facts = _facts(beside, known)
+        if facts.job_id != job_id and states_of_one_series(_history(known), history):  # a copy says nothing new
+            alike.append((facts.settled_at or "", beside))
+    newest = [beside for _, beside in sorted(alike, reverse=True)]
+    return list(islice(_readable(newest), READ))
+
+
+def _readable(folders: Iterable[Path]) -> Iterator[Results]:
+    for folder in folders:
+        artifacts = _small_files(folder, _FILES)
+        try:
+            yield read_results(artifacts, _facts(folder, artifacts))
+        except ArtifactError as error:
+            _log.warning("the folder %r is left out of a comparison: %s", folder.name, error)
+
+
+def _beside(folder: Path) -> Sequence[Path]:
+    """The job folders that lie beside this one, by name; links are not followed."""
+    own = folder.resolve()
+    try:
+        with os.scandir(own.parent) as entries:
+            folders = [Path(one.path) for one in islice(entries, _ENTRIES) if one.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        _log.warning("what lies beside the folder is not compared: %s", error.strerror)
+        return ()
+    jobs = (one for one in sorted(folders) if one != own and _small_file(one / "forecast.json") is not None)
+    return tuple(islice(jobs, BESIDE))
+
+
+def _small_files(folder: Path, names: Iterable[str]) -> dict[str, object]:
+    contents = ((name, _small_file(folder / name)) for name in names)
+    return {name: decoded(content) for name, content in contents if content is not None}
+
+
+def _small_file(path: Path) -> bytes | None:
+    """The bytes of a file that is there, no link, and not too large to be compared with."""
+    try:
+        status = path.lstat()
+        fits = stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES_OF_OTHERS
+        return path.read_bytes() if fits else None
+    except OSError:  # missing, or not ours to read: not to be compared with
+        return None
