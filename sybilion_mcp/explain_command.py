@@ -23,6 +23,9 @@ from sybilion_mcp.tools.answer import failure_text
 def explain(source: str, settings: Settings, *, as_json: bool) -> int:
     """Print the report; 0, or 1 with the reason on stderr."""
     folder = Path(source)
+    if folder.is_file():
+        sys.stderr.write(f"{source} is a file; name the folder that it lies in, with forecast.json\n")
+        return 1
     if not folder.exists() and len(folder.parts) > 1:
         sys.stderr.write(f"There is no folder {source}\n")
         return 1

@@ -14,11 +14,12 @@ _UNDERSCORE = re.compile(r"_(?!\d{1,3}\b)|(?<!\baux)_")
 _LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 _SCHEME = re.compile(r"(?<=[A-Za-z]):(?=[^\s…])")
 _DOMAIN = re.compile(r"(?<=[\w)])\.(?=[^\W\d_]{2})")
-_QUOTE = re.compile('["“”„‟«»〝〞〟❝❞]')
+QUOTE = re.compile('["“”„‟«»〝〞〟❝❞]')
 _HIDDEN = re.compile(  # fillers, blanks and selectors, which Unicode calls letters, marks or symbols
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _FOLDED = ("<wide>", "<narrow>", "<small>", "<vertical>", "<font>", "<circle>")  # other shapes of ordinary characters
+_DOTS = "\u2024\u3002\uff61"  # what browsers take for the dot of a domain
 _MOST_MARKS = 3  # on one letter; no script needs more
 _HOST = re.compile(r"www\.+", re.IGNORECASE)
 _LONGEST_ID = 2000
@@ -49,13 +50,13 @@ def identifier(text: str) -> str:
 
 def _flat(text: str) -> str:
     """One line of words: what could be taken for more becomes a space, or is parted from what follows by one."""
-    seen = unicodedata.normalize("NFC", "".join(map(_visible, text)))
+    seen = unicodedata.normalize("NFC", "".join(map(visible, text)))
     flat = _UNDERSCORE.sub(" ", _MARKUP.sub(" ", "".join(_few_marks(seen))))
     flat = _DOMAIN.sub(". ", _SCHEME.sub(": ", _LINK.sub(" ", flat)))
-    return _LEADING.sub("", " ".join(_QUOTE.sub("'", flat).split()))
+    return _LEADING.sub("", " ".join(QUOTE.sub("'", flat).split()))
 
 
-def _visible(character: str) -> str:
+def visible(character: str) -> str:
     """Controls, separators and line ends become a space; format characters (bidi, zero width) vanish."""
     if character.isascii() and character.isprintable():
         return character
@@ -66,6 +67,8 @@ def _visible(character: str) -> str:
         return ""
     if category == "Pc":
         return "_"
+    if character in _DOTS:
+        return "."
     folds = unicodedata.decomposition(character).startswith(_FOLDED)
     return unicodedata.normalize("NFKC", character) if folds else character
 

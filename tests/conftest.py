@@ -1,5 +1,5 @@
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import date
 from functools import cache
@@ -95,10 +95,11 @@ def good_series(months: int = 132, last: date = date(2026, 10, 1)) -> dict[str, 
     }
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 20) -> None:
     """Wait for what another thread or process does."""
     with anyio.fail_after(seconds):
         while True:
-            if condition():
+            found = condition()
+            if found if isinstance(found, bool) else await found:
                 return
             await anyio.sleep(0.01)

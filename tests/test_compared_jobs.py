@@ -12,6 +12,7 @@ from mcp_types import TextResourceContents
 from sybilion_mcp import explain_command
 from sybilion_mcp.cli import main
 from sybilion_mcp.service.desk import Desk
+from tests.conftest import until
 from tests.service.finished import finished_job as kept_job
 from tests.test_conversation import call, data_of, finished_job, text_of
 
@@ -73,3 +74,31 @@ def test_the_folder_of_a_real_job_is_compared_with_the_one_beside_it(
     section = capsys.readouterr().out.partition(SECTION)[2]
     assert section.startswith("0a4c5dd4-0c31-4bcc-9f8c-80f473abfe9c (Sybilion, 2026-05-31, 2.60 EUR): ")
     assert "The same error came with different drivers" in section
+
+
+async def test_a_job_that_nobody_followed_is_told_as_it_is_now(client: Client, desk: Desk) -> None:
+    first = await finished_job(client)
+    made = data_of(
+        await call(
+            client, "submit_forecast", series_id=await series_of(desk, first), recency_factor=1.0, soft_horizon=12
+        )
+    )
+    await until(partial(ended_behind, desk, made["job_id"]))
+
+    listed = await read(client, f"sybilion://series/{made['series_id']}")
+    report = text_of(await call(client, "read_artifact", job_id=first))
+
+    assert "queued" not in listed
+    assert listed.count("completed") == 2
+    assert f"\n{made['job_id']} (embedded engine" in report
+
+
+async def ended_behind(desk: Desk, job_id: str) -> bool:
+    """Whether the engine is done; the desk itself does not look."""
+    return (await desk.backend("local").job(job_id)).finished
+
+
+async def series_of(desk: Desk, job_id: str) -> str:
+    submission = await desk.store.submission_of(job_id)
+    assert submission is not None
+    return submission.series_id

@@ -19,6 +19,12 @@ _HORIZON = re.compile(r"(?:horizon_)?(\d{1,4})", re.ASCII)
 _MEDIAN = 0.5
 _MOST_SERIES = 10**6  # no folder holds as many
 _LARGEST = 1e100  # no series gets there, and below it no mean or ratio of differences turns into NaN
+_SMALLEST = 1e-100  # what is nearer to zero counts as zero, so that no ratio overflows
+
+MOST_WINDOWS = 500
+"""Past forecasts that are read of one job; the API sends those of a year."""
+MOST_MONTHS = 5000
+"""Of one series or one forecast; nobody has observed for longer."""
 
 
 class ArtifactError(ValueError):
@@ -138,6 +144,8 @@ def read_backtest_trajectories(payload: object) -> tuple[Window, ...]:
         return ()
     if not isinstance(data, list):
         raise ArtifactError(f"{artifact}: data is {_kind(data)}, not a list of windows")
+    if len(data) > MOST_WINDOWS:
+        raise ArtifactError(f"{artifact}: {len(data)} windows are more than the {MOST_WINDOWS} that are read")
     windows = [_window(entry, artifact) for entry in data if entry is not None]
     return tuple(sorted(windows, key=lambda window: window.start))
 
@@ -162,6 +170,8 @@ def read_input(payload: object) -> dict[str, float]:
     if "timeseries" not in body and isinstance(body.get("data"), dict):
         body = _object(body["data"], artifact, "data")
     series = _object(body.get("timeseries"), artifact, "timeseries")
+    if len(series) > MOST_MONTHS:
+        raise ArtifactError(f"{artifact}: {len(series)} months are more than the {MOST_MONTHS} that are read")
     values = {_month(date, artifact): _number(value) for date, value in series.items()}
     return {month: value for month, value in sorted(values.items()) if value is not None}
 
@@ -297,7 +307,10 @@ def _median(quantiles: Mapping[float, float]) -> float | None:
 def _by_month(series: object, artifact: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     if series is None:
         return
-    months = {_month(date, artifact): entry for date, entry in _object(series, artifact, "forecast_series").items()}
+    entries = _object(series, artifact, "forecast_series")
+    if len(entries) > MOST_MONTHS:
+        raise ArtifactError(f"{artifact}: {len(entries)} months are more than the {MOST_MONTHS} that are read")
+    months = {_month(date, artifact): entry for date, entry in entries.items()}
     for month in sorted(months):
         yield month, _maybe_object(months[month], artifact, month)
 
@@ -328,10 +341,12 @@ def _list(value: object) -> list[object]:
 
 
 def _number(value: object) -> float | None:
-    """A finite number of sane size; null, text, booleans, NaN and infinities are none."""
+    """A finite number of sane size; null, text, booleans, NaN and infinities are none, and a trace is zero."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if -_LARGEST < value < _LARGEST else None
+    if not -_LARGEST < value < _LARGEST:
+        return None
+    return float(value) if abs(value) >= _SMALLEST else 0.0
 
 
 def _mean(values: list[float]) -> float:

@@ -111,7 +111,7 @@ class Engine:
         Jobs come first: with a job for every slot nothing is measured, and hindcasts run one at a time. One whose
         caller goes away or loses patience runs on to its end, after which its worker is warm.
         """
-        busy = NotMeasured("it is busy with other jobs")
+        busy = NotMeasured("it is busy with other work")
         work = None
         try:
             async with asyncio.timeout(self._patience_seconds):

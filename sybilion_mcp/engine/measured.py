@@ -18,6 +18,6 @@ class Hindcast:
 
 @dataclass(frozen=True, slots=True)
 class NotMeasured:
-    """`reason` is half a sentence about the engine: "it is busy with other jobs"."""
+    """`reason` is half a sentence about the engine: "it is busy with other work"."""
 
     reason: str

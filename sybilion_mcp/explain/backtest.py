@@ -1,8 +1,10 @@
 """How good the past forecasts of a job were, recomputed from its trajectories."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from sybilion_mcp.contract.artifacts import Window, WindowMonth
@@ -13,7 +15,11 @@ Verdict = Literal["better", "same", "worse", "unknown"]
 BAND_80 = (0.10, 0.90)
 BAND_90 = (0.05, 0.95)
 SAME = 0.05  # relative errors this close to the rival's are no difference
+FEW_WINDOWS = 3
+"""Past forecasts, overlapping as they are: from fewer nobody can tell."""
 _SEASON = 12
+_BEYOND = 10**6  # a month after every other
+_SEASONAL_NAIVE, _LAST_VALUE = "seasonal naive", "repeating the last value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,11 @@ class WindowScore:
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """The means over the windows that count; `bias` is forecast minus actual."""
+    """The means over the windows that count; `bias` is forecast minus actual.
+
+    `one_sign` is false where actuals lie on both sides of zero, so that `mape` says nothing;
+    `rival` is the better of the simple forecasts, `windows_won` in how many windows this one was nearer than it.
+    """
 
     windows: tuple[WindowScore, ...]
     windows_left_out: int
@@ -61,6 +71,8 @@ class Skill:
     held_90: Held
     verdict: Verdict
     rival: str | None
+    windows_won: int
+    one_sign: bool
 
     @property
     def windows_used(self) -> int:
@@ -69,10 +81,13 @@ class Skill:
 
 def judge(windows: Sequence[Window], history: Mapping[str, float]) -> Skill:
     """Scores every window without a missing actual against the history (month → value) before its origin."""
-    scores = [_score(window, history) for window in windows if counts(window)]
+    judged = [window for window in windows if counts(window)]
+    before = _History(history)
+    scores = [_score(window, before) for window in judged]
+    actuals = [month.actual for window in judged for month in window.months if month.actual is not None]
     seasonal = _relative([(score.mae, score.seasonal_naive_mae) for score in scores])
     last = _relative([(score.mae, score.last_value_mae) for score in scores])
-    verdict, rival = _verdict({"seasonal naive": seasonal, "repeating the last value": last})
+    verdict, rival = _verdict({_SEASONAL_NAIVE: seasonal, _LAST_VALUE: last})
     return Skill(
         windows=tuple(scores),
         windows_left_out=len(windows) - len(scores),
@@ -86,7 +101,14 @@ def judge(windows: Sequence[Window], history: Mapping[str, float]) -> Skill:
         held_90=_together([score.held_90 for score in scores]),
         verdict=verdict,
         rival=rival,
+        windows_won=sum(_nearer(score, rival) for score in scores),
+        one_sign=min(actuals, default=0.0) >= 0 or max(actuals) <= 0,
     )
+
+
+def _nearer(score: WindowScore, rival: str | None) -> bool:
+    theirs = score.seasonal_naive_mae if rival == _SEASONAL_NAIVE else score.last_value_mae
+    return theirs is not None and score.mae < theirs
 
 
 def counts(window: Window) -> bool:
@@ -94,13 +116,45 @@ def counts(window: Window) -> bool:
     return bool(window.months) and all(m.actual is not None and m.forecast is not None for m in window.months)
 
 
-def _score(window: Window, history: Mapping[str, float]) -> WindowScore:
-    origin = min(window.start, window.months[0].month)
-    before = {month: value for month, value in history.items() if month < origin}
+class _History:
+    """A series by running month, so that many windows look at what came before each of them at little cost."""
+
+    def __init__(self, history: Mapping[str, float]) -> None:
+        values = sorted((index_of(month), value) for month, value in history.items())
+        self._months = [month for month, _ in values]
+        self._values = dict(values)
+        changes = [
+            abs(value - self._values[month - _SEASON]) if month - _SEASON in self._values else None
+            for month, value in values
+        ]
+        self._changes = list(accumulate((change or 0.0 for change in changes), initial=0.0))
+        self._counted = list(accumulate((change is not None for change in changes), initial=0))
+
+    def last_value(self, origin: int) -> float | None:
+        before = bisect_left(self._months, origin)
+        return self._values[self._months[before - 1]] if before else None
+
+    def year_before(self, month: int, origin: int) -> float | None:
+        """The value of the same month in the last year that had one by `origin`, at least a year before."""
+        before = bisect_left(self._months, origin)
+        if not before:
+            return None
+        beyond = max(month - _SEASON - self._months[before - 1], 0)
+        return self._values.get(month - _SEASON - _SEASON * -(-beyond // _SEASON))
+
+    def seasonal_change(self, origin: int) -> float | None:
+        """The mean absolute lag-12 difference before `origin`."""
+        before = bisect_left(self._months, origin)
+        return self._changes[before] / self._counted[before] if self._counted[before] else None
+
+
+def _score(window: Window, history: _History) -> WindowScore:
+    origin = index_of(min(window.start, window.months[0].month))
     pairs = [(m.forecast, m.actual) for m in window.months if m.forecast is not None and m.actual is not None]
     errors = [abs(forecast - actual) for forecast, actual in pairs]
     mae = _sure_mean(errors)
-    scale = seasonal_change(before)
+    scale = history.seasonal_change(origin)
+    naive = [history.year_before(index_of(month.month), origin) for month in window.months]
     return WindowScore(
         start=window.start,
         end=window.end,
@@ -109,8 +163,8 @@ def _score(window: Window, history: Mapping[str, float]) -> WindowScore:
         mape=_mean([100 * abs(forecast / actual - 1) for forecast, actual in pairs if actual != 0]),
         mase=mae / scale if scale else None,
         bias=_sure_mean([forecast - actual for forecast, actual in pairs]),
-        last_value_mae=_rival_error(window.months, [before[max(before)] if before else None] * len(pairs)),
-        seasonal_naive_mae=_rival_error(window.months, [_year_before(m.month, before) for m in window.months]),
+        last_value_mae=_rival_error(window.months, [history.last_value(origin)] * len(pairs)),
+        seasonal_naive_mae=_rival_error(window.months, naive),
         held_80=_held(window.months, BAND_80),
         held_90=_held(window.months, BAND_90),
     )
@@ -126,18 +180,9 @@ def _rival_error(months: Sequence[WindowMonth], rival: Sequence[float | None]) -
     return _sure_mean(errors) if len(errors) == len(months) else None
 
 
-def _year_before(month: str, before: Mapping[str, float]) -> float | None:
-    """The value of the same month a year ago, or of the year before that when it is not history yet."""
-    year = int(month[:4]) - 1
-    while before and f"{year:04}{month[4:]}" > max(before):
-        year -= 1
-    return before.get(f"{year:04}{month[4:]}")
-
-
-def seasonal_change(before: Mapping[str, float]) -> float | None:
-    """The mean absolute lag-12 difference."""
-    by_index = {index_of(month): value for month, value in before.items()}
-    return _mean([abs(value - by_index[i - _SEASON]) for i, value in by_index.items() if i - _SEASON in by_index])
+def seasonal_change(history: Mapping[str, float]) -> float | None:
+    """The mean absolute lag-12 difference of a series (month → value)."""
+    return _History(history).seasonal_change(_BEYOND)
 
 
 def _held(months: Sequence[WindowMonth], band: tuple[float, float]) -> Held:

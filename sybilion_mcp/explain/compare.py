@@ -8,7 +8,7 @@ from sybilion_mcp.explain.facts import JSON
 from sybilion_mcp.explain.wording import counted, finite, percent, significant, spoken
 from sybilion_mcp.outside import clean, identifier
 
-__all__ = ["LISTED", "Comparison", "best", "compare", "data", "lines", "warning"]
+__all__ = ["LISTED", "Comparison", "best", "compare", "data", "lines", "warnings"]
 
 LISTED = 3
 """Other jobs that a report names."""
@@ -17,9 +17,9 @@ _ASKED = 6  # differences told of one job
 
 
 def lines(comparisons: Sequence[Comparison]) -> list[str]:
-    """The better job first if there is one, then two lines for each of at most `LISTED` jobs, in the order given."""
-    first, better = warning(comparisons), best(comparisons)
-    told = [first] if first else []
+    """Warnings first, then two lines for each of at most `LISTED` jobs, in the order given."""
+    better = best(comparisons)
+    told = list(warnings(comparisons))
     for one in comparisons[:LISTED]:
         told += [_how_it_differs(one), _how_it_did(one, compared=one is not better)]
     return [line for line in (*told, *_more(comparisons)) if line]
@@ -32,12 +32,13 @@ def _more(comparisons: Sequence[Comparison]) -> Iterator[str]:
         yield f"There are more jobs on this series{where}."
 
 
-def warning(comparisons: Sequence[Comparison]) -> str | None:
-    """One sentence that names the job that hindcasts clearly better than the reported one; None when none does."""
-    found = best(comparisons)
-    if found is None or found.errors is None:
-        return None
-    return f"Job {identifier(found.facts.job_id)} hindcasts better than this one: {_by_how_much(found.errors)}."
+def warnings(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """One sentence each on a job with later data, and on one that hindcasts clearly better than the reported one."""
+    newer, better = next((one for one in comparisons if one.newer), None), best(comparisons)
+    if newer is not None:
+        yield f"Job {identifier(newer.facts.job_id)} has later data than this one."
+    if better is not None and better.errors is not None:
+        yield f"Job {identifier(better.facts.job_id)} hindcasts better than this one: {_by_how_much(better.errors)}."
 
 
 def data(comparisons: Sequence[Comparison]) -> list[JSON]:
@@ -89,11 +90,11 @@ def _same_error(errors: Errors, drivers: str) -> str:
     there, here = significant(errors.there), significant(errors.here)
     windows = counted(errors.windows, "common window")
     aside = f" came {drivers} drivers" if drivers else ""
-    so = f", so {'the choice of drivers' if drivers == 'with different' else 'having drivers'} made no difference to it"
+    so = ": these past errors do not depend on the drivers" if drivers else ""
     if there != here:
         return f"About the same error{aside}: {there} there, {here} here over {windows}, which is no difference."
     each = ", the same in every month" if errors.month_by_month else ""
-    return f"The same error{aside}: {here} over {windows}{each}{so if drivers else ''}."
+    return f"The same error{aside}: {here} over {windows}{each}{so}."
 
 
 def _drivers_aside(one: Comparison) -> str:

@@ -5,22 +5,19 @@ one knows what came of its forecast.
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sybilion_mcp.contract.artifacts import ForecastMonth, Window
-from sybilion_mcp.explain.backtest import BAND_80, SAME, Held, Verdict
+from sybilion_mcp.explain.backtest import BAND_80, FEW_WINDOWS, SAME, Held, Verdict
 from sybilion_mcp.explain.differences import differences
 from sybilion_mcp.explain.drivers import Drivers
 from sybilion_mcp.explain.facts import JobFacts
 from sybilion_mcp.explain.results import Results
 from sybilion_mcp.explain.wording import counted, step_for
 
-_ENOUGH = 3  # windows; from fewer nobody can tell
 _STRONGEST = 12
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +39,11 @@ class Errors:
     @property
     def verdict(self) -> Verdict:
         """How the other job hindcasts against this one."""
-        if self.windows < _ENOUGH:
+        if self.windows < FEW_WINDOWS:
             return "unknown"
-        if self.ratio < 1 - SAME:
+        if self.here > (1 + SAME) * self.there:  # the same from either side
             return "better"
-        return "worse" if self.ratio > 1 + SAME else "same"
+        return "worse" if self.there > (1 + SAME) * self.here else "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +99,11 @@ class Comparison:
     ending: Ending | None
     record: Record | None
     same_backend: bool
+
+    @property
+    def newer(self) -> bool:
+        """Whether the other job knows what came of this one's forecast."""
+        return self.record is not None and self.record.whose == "here"
 
     @property
     def without_drivers(self) -> bool:

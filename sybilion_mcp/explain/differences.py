@@ -66,7 +66,7 @@ def _of_aux(there: Mapping[str, object], here: Mapping[str, object]) -> Iterator
     if len(theirs) != len(ours):
         yield f"{_aux_count(theirs)} there, {len(ours) or 'none'} here"
     elif any(_apart(one, other) for one, other in zip(theirs, ours, strict=True)):
-        yield "other aux_timeseries"
+        yield "other aux_series_ids"
 
 
 def _aux(request: Mapping[str, object]) -> list[Mapping[str, object]]:
@@ -75,7 +75,7 @@ def _aux(request: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def _aux_count(given: Sequence[object]) -> str:
-    return f"{len(given) or 'no'} aux_timeseries"
+    return f"{len(given) or 'no'} aux_series_ids"
 
 
 def _apart(one: Mapping[str, object], other: Mapping[str, object]) -> bool:

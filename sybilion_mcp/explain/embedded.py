@@ -113,4 +113,5 @@ def _measured(info: PipelineInfo) -> str:
     ahead = f"{first} months" if first == last else f"{first} to {last} months"
     low, high = f"{min(errors):.2f}", f"{max(errors):.2f}"
     times = low if low == high else f"{low} to {high}"
-    return f"at {ahead} past forecasts had {times} times the error of the better naive forecast"
+    when = f"at {ahead} past forecasts, over more years than the backtest,"
+    return f"{when} had {times} times the error of the better naive one"

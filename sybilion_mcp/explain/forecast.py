@@ -10,8 +10,8 @@ from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, PipelineInf
 from sybilion_mcp.contract.months import index_of, month_index, month_of
 from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import BAND_80, BAND_90, Skill
-from sybilion_mcp.explain.bands import HalfWidth, half_widths, too_narrow
-from sybilion_mcp.explain.wording import MINUS, csv, measured, observed, plain, spoken, step_for
+from sybilion_mcp.explain.bands import RANKED, HalfWidth, half_widths, too_narrow
+from sybilion_mcp.explain.wording import MINUS, Speech, counted, csv, observed, plain, step_for
 
 _TENTH = 0.1  # percent: where the numbers are worth this much, so is a decimal
 _PART_OF_BAND = 0.05
@@ -55,7 +55,12 @@ class Outlook:
 
     @property
     def any_delivered(self) -> bool:
-        return any(row.lower_80 is not None or row.lower_90 is not None for row in self.delivered)
+        return _kind_of(self.delivered) == "given"
+
+    @property
+    def changed(self) -> bool:
+        """Whether recalibration made any band another than delivered."""
+        return self.rows != self.delivered
 
 
 def look_ahead(
@@ -64,24 +69,28 @@ def look_ahead(
     """`history` is month → value; `windows` and `skill` are the past forecasts: they tell what bands are worth."""
     current = month_of(month_index(today))
     delivered = tuple(_row(month, current) for month in forecast.months[:MAX_HORIZON])
+    last_month = max((month for month in history if month < delivered[0].month), default=None)
     errors = half_widths(windows) if _unreliable(delivered, skill) else ()
     if not any(width.of_90 > 0 for width in errors):  # a past without errors says nothing of a width
         errors = ()
+    before = index_of(last_month) if last_month else index_of(delivered[0].month) - 1
     floor = 0.0 if history and min(history.values()) >= 0 else -math.inf
-    rows = tuple(_recalibrated(row, delivered[0].month, errors, floor) for row in delivered) if errors else delivered
-    before = [month for month in history if month < rows[0].month]
-    last_month = max(before, default=None)
-    given: Bands = "given" if any(row.lower_80 is not None or row.lower_90 is not None for row in delivered) else "none"
+    rows = tuple(_recalibrated(row, index_of(row.month) - before, errors, floor) for row in delivered)
+    rows = rows if errors else delivered
     return Outlook(
         rows=rows,
         delivered=delivered,
-        bands="recalibrated" if errors else given,
+        bands="recalibrated" if errors else _kind_of(delivered),
         half_widths=errors,
         last_month=last_month,
         last_value=None if last_month is None else history[last_month],
         step=step_for(max(_narrowest(rows), skill.mae or 0.0), [row.forecast for row in rows]),
         info=forecast.info,
     )
+
+
+def _kind_of(delivered: Sequence[ForecastRow]) -> Bands:
+    return "given" if any(row.lower_80 is not None or row.lower_90 is not None for row in delivered) else "none"
 
 
 def _narrowest(rows: Sequence[ForecastRow]) -> float:
@@ -95,13 +104,16 @@ def _unreliable(delivered: Sequence[ForecastRow], skill: Skill) -> bool:
     return missing or too_narrow(skill) or any(True for _ in flaws(delivered))
 
 
-def _recalibrated(row: ForecastRow, first: str, errors: Sequence[HalfWidth], floor: float) -> ForecastRow:
-    """As wide as past errors that far ahead, and never narrower than delivered; no band where no error is known."""
-    distance = index_of(row.month) - index_of(first)
-    if distance >= len(errors):
+def _recalibrated(row: ForecastRow, distance: int, errors: Sequence[HalfWidth], floor: float) -> ForecastRow:
+    """As wide as past errors that far ahead, and never narrower than delivered; no band where no error is known.
+
+    `distance` is the number of months since the last one of the data.
+    """
+    if distance > len(errors):
         return replace(row, lower_80=None, upper_80=None, lower_90=None, upper_90=None)
-    lower_80, upper_80 = _around(row.forecast, errors[distance].of_80, (row.lower_80, row.upper_80), floor)
-    lower_90, upper_90 = _around(row.forecast, errors[distance].of_90, (row.lower_90, row.upper_90), floor)
+    width = errors[distance - 1]
+    lower_80, upper_80 = _around(row.forecast, width.of_80, (row.lower_80, row.upper_80), floor)
+    lower_90, upper_90 = _around(row.forecast, width.of_90, (row.lower_90, row.upper_90), floor)
     return replace(
         row,
         lower_80=lower_80,
@@ -162,20 +174,29 @@ def _band(quantiles: Mapping[float, float], band: tuple[float, float]) -> tuple[
 
 def path(outlook: Outlook, unit: str | None) -> str:
     """The forecast in one sentence: from the last value to the last month."""
-    final = outlook.rows[-1]
-    level = spoken(final.forecast, outlook.step)
+    speech, final, step = Speech(unit), outlook.rows[-1], outlook.step
+    level = speech.level(final.forecast, step)
     if outlook.last_value is None:
-        start = f"The series is forecast at {measured(level, unit)} in {final.month}"
+        start = f"The series is forecast at {speech.with_unit(level)} in {final.month}"
     else:
-        last = measured(observed(outlook.last_value, outlook.step), unit)
-        goes = f"to reach {level} in {final.month}{_change(outlook.last_value, final.forecast, outlook.step)}"
+        # One digit more than a forecast: this was observed.
+        last = speech.with_unit(observed(speech.level(outlook.last_value, step / 10)))
+        goes = f"to reach {level} in {final.month}{_change(outlook.last_value, final.forecast, step, unit)}"
         stays = f"to stay near {level} until {final.month}"
         start = f"From {last} in {outlook.last_month} the series is forecast {goes if _moves(outlook) else stays}"
     if final.lower_80 is None or final.upper_80 is None:
         return f"{start}, without a band."
-    low, high = spoken(final.lower_80, outlook.step), spoken(final.upper_80, outlook.step)
-    recalibrated = " (recalibrated)" if outlook.bands == "recalibrated" else ""
-    return f"{start}, 80 % band {low} to {high}{recalibrated}."
+    low, high = speech.level(final.lower_80, step), speech.level(final.upper_80, step)
+    return f"{start}, 80 % band {low} to {high}{_recalibration(outlook)}."
+
+
+def _recalibration(outlook: Outlook) -> str:
+    if outlook.rows[-1] == outlook.delivered[-1] or outlook.bands != "recalibrated":
+        return ""
+    fewest = min(width.errors for width in outlook.half_widths)
+    return (
+        " (recalibrated)" if fewest >= RANKED else f" (roughly recalibrated, from as few as {counted(fewest, 'error')})"
+    )
 
 
 def _moves(outlook: Outlook) -> bool:
@@ -186,9 +207,9 @@ def _moves(outlook: Outlook) -> bool:
     return abs(final.forecast - outlook.last_value) >= max(outlook.step, _PART_OF_BAND * band)
 
 
-def _change(last: float, final: float, step: float) -> str:
-    """A percentage only between positive levels; across or below zero it says nothing."""
-    if last <= 0 or final <= 0 or final > 100 * last:
+def _change(last: float, final: float, step: float, unit: str | None) -> str:
+    """A percentage only between positive levels; across or below zero, and of percentages, it says nothing."""
+    if last <= 0 or final <= 0 or final > 100 * last or unit == "percent":
         return ""
     decimals = 1 if 100 * step / last <= _TENTH else 0
     return f" ({100 * (final / last - 1):+.{decimals}f} %)".replace("-", MINUS)
@@ -210,10 +231,11 @@ def table(outlook: Outlook) -> str:
 
 
 def delivered_table(outlook: Outlook) -> str:
-    """The bands as the service gave them, as CSV."""
+    """The bands as the service gave them, as CSV, for the months where others are shown."""
     step = min(outlook.step, step_for(_narrowest(outlook.delivered), [row.forecast for row in outlook.delivered]))
     rows = []
-    for row in outlook.delivered:
+    for row, shown in zip(outlook.delivered, outlook.rows, strict=True):
         values = (row.lower_80, row.upper_80, row.lower_90, row.upper_90)
-        rows.append([row.month, *(plain(value, step) for value in values)])
+        if row != shown:
+            rows.append([row.month, *(plain(value, step) for value in values)])
     return csv("month,given_lower_80,given_upper_80,given_lower_90,given_upper_90", rows)

@@ -11,8 +11,9 @@ from sybilion_mcp.explain.backtest import Skill
 from sybilion_mcp.explain.drivers import DriverGroup
 from sybilion_mcp.explain.facts import JSON, Caveat, JobFacts, Report, View
 from sybilion_mcp.explain.forecast import ForecastRow, look_ahead
+from sybilion_mcp.explain.next_steps import next_step
 from sybilion_mcp.explain.results import DRIVERS, WINDOWS, Results, read_results
-from sybilion_mcp.explain.trust import Evidence, doubts, next_step
+from sybilion_mcp.explain.trust import Evidence, doubts
 from sybilion_mcp.explain.units import unit_of
 from sybilion_mcp.explain.wording import finite, fitted
 from sybilion_mcp.next_step import NextStep
@@ -28,6 +29,7 @@ __all__ = [
     "render_drivers",
     "render_forecast",
     "render_report",
+    "rendered",
     "report_data",
 ]
 
@@ -47,7 +49,6 @@ def build_report(
     outlook = look_ahead(results.forecast, results.history, results.windows or (), results.skill, today)
     evidence = Evidence(results, outlook, current_month=month_of(month_index(today)))
     compared = compare.compare(results, others)
-    better = compare.warning(compared)
     return Report(
         facts=results.facts,
         today=today,
@@ -57,11 +58,11 @@ def build_report(
         drivers=results.drivers,
         caveats=(
             *doubts(evidence),
-            *([Caveat("others", better)] if better else []),
+            *(Caveat("others", text) for text in compare.warnings(compared)),
             *(Caveat("data", text) for name, text in results.unreadable.items() if name not in (WINDOWS, DRIVERS)),
         ),
         others=compared,
-        next_step=next_step(evidence, compare.best(compared)),
+        next_step=next_step(evidence, compared),
     )
 
 
@@ -94,67 +95,95 @@ def render_report(report: Report) -> str:
 
 def render_forecast(report: Report, view: View = "summary") -> str:
     """The forecast alone in at most 4 KB; "table" is the bare CSV."""
-    if view == "table":
-        return f"{months_ahead.table(report.outlook)}\n{_closer_look(report, 'report')}"
-
-    def text(caveats: int) -> str:
-        lines = [sections.opening(report), months_ahead.table(report.outlook), *sections.bands_section(report)]
-        lines += report.about("others", "data")[:caveats]
-        return "\n".join([*lines, _closer_look(report, "report")])
-
-    return fitted(text, len(report.about("others", "data")), _FORECAST_BYTES)
+    return rendered(report, "forecast", view)[0]
 
 
 def render_drivers(report: Report, view: View = "summary", offset: int = 0) -> str:
     """The drivers alone in at most 6 KB; "table" lists every group with weight from `offset` on."""
-    if view == "table" and report.drivers is not None and report.drivers.groups:
-        groups = report.drivers.groups[offset:]
-        return fitted(lambda rows: _driver_page(report, groups[:rows], offset), len(groups), _REPORT_BYTES)
-    found = report.drivers is not None and report.drivers.groups
-    step = _closer_look(report, "drivers", "table") if found else report.next_step.line
-
-    def text(rows: int) -> str:
-        title = sections.drivers_title(report.drivers)
-        return "\n".join([f"{title}:", *sections.drivers_section(report, rows), step])
-
-    return fitted(text, driver_groups.LISTED, _REPORT_BYTES)
-
-
-def _driver_page(report: Report, groups: tuple[DriverGroup, ...], offset: int) -> str:
-    end = offset + len(groups)
-    total = len(report.drivers.groups) if report.drivers else 0
-    table = driver_groups.table(groups)
-    if end >= total:
-        return f"{table}\n{_closer_look(report, 'report')}"
-    arguments: dict[str, JSON] = {
-        "job_id": identifier(report.facts.job_id),
-        "artifact": "drivers",
-        "view": "table",
-        "offset": end,
-    }
-    return f"{table}\n{NextStep('read_artifact', arguments, f'for the other {total - end} groups').line}"
+    return rendered(report, "drivers", view, offset)[0]
 
 
 def render_backtest(report: Report, view: View = "summary") -> str:
     """The past errors alone in at most 6 KB; "table" has one past forecast a row."""
+    return rendered(report, "backtest", view)[0]
+
+
+def rendered(report: Report, artifact: str, view: View = "summary", offset: int = 0) -> tuple[str, NextStep]:
+    """ "report", "forecast", "drivers" or "backtest" as text, and the next step with which that ends."""
+    match artifact:
+        case "forecast":
+            return _forecast(report, view)
+        case "drivers":
+            return _driver_pages(report, offset) if view == "table" and _groups(report) else _drivers(report)
+        case "backtest":
+            return _backtest(report, view)
+        case _:
+            return render_report(report), report.next_step
+
+
+def _groups(report: Report) -> tuple[DriverGroup, ...]:
+    return report.drivers.groups if report.drivers else ()
+
+
+def _forecast(report: Report, view: View) -> tuple[str, NextStep]:
+    step = _closer_look(report, "report")
+    if view == "table":
+        return f"{months_ahead.table(report.outlook)}\n{step.line}", step
+    caveats = report.about("others", "data")
+
+    def text(rows: int) -> str:
+        lines = [sections.opening(report), months_ahead.table(report.outlook), *sections.bands_section(report)]
+        return "\n".join([*lines, *caveats[:rows], step.line])
+
+    return fitted(text, len(caveats), _FORECAST_BYTES), step
+
+
+def _drivers(report: Report) -> tuple[str, NextStep]:
+    step = _closer_look(report, "drivers", "table") if _groups(report) else report.next_step
+
+    def text(rows: int) -> str:
+        title = sections.drivers_title(report.drivers)
+        return "\n".join([f"{title}:", *sections.drivers_section(report, rows), step.line])
+
+    return fitted(text, driver_groups.LISTED, _REPORT_BYTES), step
+
+
+def _driver_pages(report: Report, offset: int) -> tuple[str, NextStep]:
+    """As many groups from `offset` on as fit; the next step leads to the others."""
+    groups = _groups(report)[offset:]
+
+    def step(rows: int) -> NextStep:
+        left = len(groups) - rows
+        if left <= 0:
+            return _closer_look(report, "report")
+        page = {**_closer_look(report, "drivers", "table").arguments, "offset": offset + rows}
+        return NextStep("read_artifact", page, f"for the other {left} groups")
+
+    def text(rows: int) -> str:
+        return f"{driver_groups.table(groups[:rows])}\n{step(rows).line}"
+
+    page = fitted(text, len(groups), _REPORT_BYTES)
+    return page, step(page.count("\n") - 1)  # a header before the rows, and the step after them
+
+
+def _backtest(report: Report, view: View) -> tuple[str, NextStep]:
     skill = report.skill
     if view == "table" and skill.windows:
         step = _closer_look(report, "report")
-        return fitted(
-            lambda rows: f"{sections.windows_table(skill.windows[-rows:] if rows else ())}\n{step}",
-            skill.windows_used,
-            _REPORT_BYTES,
-        )
-    lines = [*sections.skill_section(report), *sections.bands_section(report)]
-    step = _closer_look(report, "backtest", "table") if skill.windows else report.next_step.line
-    return "\n".join([*lines, step])
+
+        def text(rows: int) -> str:
+            return f"{sections.windows_table(skill.windows[-rows:] if rows else ())}\n{step.line}"
+
+        return fitted(text, skill.windows_used, _REPORT_BYTES), step
+    step = _closer_look(report, "backtest", "table") if skill.windows else report.next_step
+    return "\n".join([*sections.skill_section(report), *sections.bands_section(report), step.line]), step
 
 
-def _closer_look(report: Report, artifact: str, view: str = "summary") -> str:
+def _closer_look(report: Report, artifact: str, view: str = "summary") -> NextStep:
     arguments: dict[str, JSON] = {"job_id": identifier(report.facts.job_id), "artifact": artifact}
     if view != "summary":
         arguments["view"] = view
-    return NextStep("read_artifact", arguments, "for more (free)").line
+    return NextStep("read_artifact", arguments, "for more (free)")
 
 
 def report_data(report: Report) -> dict[str, JSON]:

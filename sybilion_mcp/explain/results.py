@@ -18,6 +18,8 @@ from sybilion_mcp.explain.backtest import Skill, judge
 from sybilion_mcp.explain.drivers import Drivers, group_drivers
 from sybilion_mcp.explain.facts import JobFacts
 
+REQUESTS = ("input.json", "submit_payload.json")
+"""Files that hold the series: as the pipeline saw it goes before as it was sent."""
 WINDOWS, DRIVERS = "backtest_trajectories.json", "external_signals.json"
 
 _SPAN = "12m"  # the one span of metrics that the windows beside it cover
@@ -65,7 +67,10 @@ def read_results(artifacts: Mapping[str, object], facts: JobFacts) -> Results:
             left_out[name] = str(error)
             return None
 
-    history = optional("input.json", read_input) or optional("submit_payload.json", read_input) or _submitted(facts)
+    for name in REQUESTS:  # for what is said of one that cannot be read
+        if optional(name, read_input):
+            break
+    history = history_of(artifacts, facts.request)
     windows = optional(WINDOWS, read_backtest_trajectories)
     signals = optional(DRIVERS, read_external_signals)
     metrics = optional("backtest_metrics.json", read_backtest_metrics) or {}
@@ -81,6 +86,17 @@ def read_results(artifacts: Mapping[str, object], facts: JobFacts) -> Results:
     )
 
 
+def history_of(artifacts: Mapping[str, object], request: Mapping[str, object]) -> Mapping[str, float]:
+    """The series of a job as its report reads it, month → value; empty where it is not at hand."""
+    for given in (*(artifacts.get(name) for name in REQUESTS), request):
+        try:
+            if given is not None and (history := read_input(given)):
+                return history
+        except ArtifactError:  # the report itself says so
+            continue
+    return {}
+
+
 def _forecast(artifacts: Mapping[str, object]) -> Forecast:
     given = artifacts.get("forecast.json")
     if "forecast.json" not in artifacts:
@@ -88,13 +104,6 @@ def _forecast(artifacts: Mapping[str, object]) -> Forecast:
     if isinstance(given, Unread):
         raise ArtifactError(f"forecast.json: {given.why}")
     return read_forecast(given)
-
-
-def _submitted(facts: JobFacts) -> dict[str, float]:
-    try:
-        return read_input(facts.request)
-    except ArtifactError:  # a request that is not at hand is no fault of the artifacts
-        return {}
 
 
 def _request(artifacts: Mapping[str, object], facts: JobFacts) -> Mapping[str, object]:

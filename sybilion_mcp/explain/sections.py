@@ -1,20 +1,22 @@
 """The sections of a report as text; `report` puts them together."""
 
 import math
+from collections.abc import Sequence
 
 from sybilion_mcp.contract.months import month_index, month_of
 from sybilion_mcp.explain import drivers as driver_groups
 from sybilion_mcp.explain import forecast as months_ahead
-from sybilion_mcp.explain.backtest import SAME, Skill, WindowScore
-from sybilion_mcp.explain.bands import RANKED, held_sentence, too_narrow, too_wide
+from sybilion_mcp.explain.backtest import FEW_WINDOWS, SAME, Skill, WindowScore
+from sybilion_mcp.explain.bands import RANKED, too_narrow
 from sybilion_mcp.explain.drivers import DriverGroup, Drivers
 from sybilion_mcp.explain.facts import Report
 from sybilion_mcp.explain.forecast import Outlook
-from sybilion_mcp.explain.wording import MINUS, counted, csv, measured, percent, plain, signed, significant, step_for
+from sybilion_mcp.explain.wording import MINUS, Speech, counted, csv, percent, plain, signed, significant, step_for
 from sybilion_mcp.outside import identifier, quoted
 
 _VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}
 _SCALE_OF_MASE = "(1 = the mean 12-month change in the past)"
+_MANY_SERIES = 10
 _NO_BIAS = 0.1  # of the mean absolute error
 
 
@@ -35,7 +37,7 @@ def opening(report: Report) -> str:
     """The answer first: where the series goes, how such forecasts did, what the model leaned on."""
     sentences = [months_ahead.path(report.outlook, report.unit), _how_sure(report)]
     if report.drivers is not None and report.drivers.groups:
-        sentences.append(_strongest(report.drivers.groups[0], used=_drivers_used(report) is not False))
+        sentences.append(_strongest(report.drivers.groups, used=_drivers_used(report) is not False))
     elif report.drivers is not None and not report.drivers.series:
         embedded = report.facts.free or report.outlook.info is not None
         sentences.append("The forecast stands on the series alone." if embedded else "No external driver was found.")
@@ -51,26 +53,35 @@ def _how_sure(report: Report) -> str:
     skill = report.skill
     if skill.rival is None:
         return "How good such forecasts are is not known."
-    narrow = "; the bands as delivered were too narrow" if too_narrow(skill) else ""
+    narrow = "; their bands were too narrow" if too_narrow(skill) else ""
+    if skill.windows_used < FEW_WINDOWS:
+        tried = "The one past forecast that can be judged was"
+        tried = tried if skill.windows_used == 1 else f"The {skill.windows_used} past forecasts that can be judged were"
+        return f"{tried} {_VERDICTS[skill.verdict]} {skill.rival}{narrow}."
     return f"Past forecasts were {_VERDICTS[skill.verdict]} {skill.rival}{narrow}."
 
 
-def _strongest(group: DriverGroup, *, used: bool) -> str:
+def _strongest(groups: Sequence[DriverGroup], *, used: bool) -> str:
+    """The first group, and how it stands among the others: the strongest of all may be doubtful, or one of many."""
+    first = groups[0]
     link = ""
-    if group.correlation is not None:
-        link = f" (lag {group.lag}, correlation {signed(group.correlation).replace('-', MINUS)})"
-    doubt = f"; doubtful: {', '.join(group.doubts)}" if group.doubts else ""
-    leads = "The model leaned most on" if used else "Most closely related, though not used, is"
-    return f"{leads} {quoted(group.name)}{link}{doubt}."
+    if first.correlation is not None:
+        link = f" (lag {first.lag}, correlation {signed(first.correlation).replace('-', MINUS)})"
+    if first.doubts:
+        link += f"; doubtful: {', '.join(first.doubts)}"
+    if not used:
+        return f"Most closely related, though not used, is {quoted(first.name)}{link}."
+    weights = [group.importance or 0 for group in groups]
+    sound = "Of the drivers without doubts the" if max(weights) > weights[0] else "The"
+    alike = sum(weight == weights[0] for weight in weights[1:])
+    others = f", as much on {counted(alike, 'other')}" if alike else ""
+    return f"{sound} model leaned most on {quoted(first.name)}{link}{others}."
 
 
 def bands_section(report: Report) -> list[str]:
-    """Whether the bands as delivered hold, and what the recalibrated ones rest on, beside the originals."""
+    """Whether bands held, and what the recalibrated ones rest on, beside the originals."""
     outlook, lines = report.outlook, list(report.about("bands"))
-    if outlook.bands == "given" and not too_narrow(report.skill):
-        wide = " They are wider than they had to be." if too_wide(report.skill) else ""
-        return [*lines, f"{held_sentence(report.skill)}{wide}"]
-    if outlook.bands == "recalibrated":
+    if outlook.bands == "recalibrated" and outlook.changed:
         lines.append(_recalibration(outlook))
         if outlook.any_delivered:
             lines += ["As delivered:", months_ahead.delivered_table(outlook)]
@@ -87,7 +98,7 @@ def _recalibration(outlook: Outlook) -> str:
     text += ", and nowhere narrower than delivered." if outlook.any_delivered else "."
     if min(width.errors for width in widths) < RANKED:
         text += f" Where there are fewer than {RANKED} errors they are widened."
-    if len(outlook.rows) > len(widths):
+    if any(row.lower_80 is None for row in outlook.rows):
         text += f" Beyond {counted(len(widths), 'month')} no past error is known, so there is no band."
     return text
 
@@ -99,14 +110,16 @@ def skill_section(report: Report) -> list[str]:
         return list(caveats)
     total = skill.windows_used + skill.windows_left_out
     left_out = f" ({skill.windows_left_out} left out for missing actuals)" if skill.windows_left_out else ""
-    mae = measured(significant(skill.mae), report.unit)
-    mape = "" if skill.mape is None or not math.isfinite(skill.mape) else f", MAPE {significant(skill.mape, 2)} %"
+    speech = Speech(report.unit)
+    mae = speech.with_unit(speech.error(skill.mae))
+    percent_says = skill.mape is not None and math.isfinite(skill.mape) and skill.one_sign
+    mape = f", MAPE {significant(skill.mape or 0.0, 2)} %" if percent_says else ""
     mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)} {_SCALE_OF_MASE}"
     return [
         f"{skill.windows_used} of {counted(total, 'past window')} count{left_out}. "
         f"Median forecast off by {mae}{mape}{mase}.",
         *_against(skill),
-        _bias(skill.bias, skill.mae),
+        _bias(skill.bias, skill.mae, speech),
         *caveats,
         f"Verdict: {_VERDICTS[skill.verdict]} {skill.rival}." if skill.rival else "Verdict: unknown.",
     ]
@@ -118,7 +131,8 @@ def _against(skill: Skill) -> list[str]:
         "repeating the last value": skill.relative_to_last_value,
     }
     parts = [f"against {name} {_compared(ratio)}" for name, ratio in rivals.items() if ratio is not None]
-    return [f"Error {'; '.join(parts)}."] if parts else []
+    nearer = f" Nearer than {skill.rival} in {skill.windows_won} of {counted(skill.windows_used, 'window')}."
+    return [f"Error {'; '.join(parts)}.{nearer}"] if parts else []
 
 
 def _compared(ratio: float) -> str:
@@ -130,10 +144,10 @@ def _compared(ratio: float) -> str:
     return f"{text}, which is no difference" if abs(ratio - 1) <= SAME else text
 
 
-def _bias(bias: float, mae: float) -> str:
+def _bias(bias: float, mae: float, speech: Speech) -> str:
     if abs(bias) <= _NO_BIAS * mae:
         return "The forecasts ran neither high nor low."
-    return f"The forecasts ran {'high' if bias > 0 else 'low'}, by {significant(abs(bias), 2)} on average."
+    return f"The forecasts ran {'high' if bias > 0 else 'low'}, by {speech.error(abs(bias), 2)} on average."
 
 
 def drivers_section(report: Report, rows: int) -> list[str]:
@@ -145,11 +159,13 @@ def drivers_section(report: Report, rows: int) -> list[str]:
     hidden = len(drivers.groups) - len(shown)
     more = f'{counted(hidden, "more group")} with weight: read_artifact(artifact="drivers", view="table").'
     same = " It is the same at every horizon in this job." if drivers.same_at_every_horizon else ""
+    many = drivers.series >= _MANY_SERIES
+    chance = f" Of {drivers.series} series, some go along with this one by chance." if many else ""
     return [
         driver_groups.table(shown),
         *([more] if hidden else []),
         *caveats,
-        f"Importance says how much the model leaned on a series, not what moves this one.{same}",
+        f"Importance says how much the model leaned on a series, not what moves this one.{same}{chance}",
         worth(report),
     ]
 
@@ -167,7 +183,8 @@ def worth(report: Report) -> str:
             return f"What the drivers are worth: error against the driverless job below {change}, {windows}."
     if report.facts.request.get("run_baseline") is True:
         return "What the drivers are worth: compare with the driverless run that run_baseline added to the job."
-    return "What the drivers are worth: not measured by this job; the same request with driver_limit=0 would show it."
+    run = "a free run" if report.facts.free else "a second, paid run"
+    return f"What the drivers are worth: not measured by this job; {run} with driver_limit=0 would show it."
 
 
 def drivers_title(drivers: Drivers | None) -> str:

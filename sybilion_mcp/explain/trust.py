@@ -7,16 +7,13 @@ from sybilion_mcp.contract.artifacts import PipelineInfo
 from sybilion_mcp.contract.months import index_of
 from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import Skill, seasonal_change
-from sybilion_mcp.explain.bands import held_sentence, too_narrow
-from sybilion_mcp.explain.comparison import Comparison
-from sybilion_mcp.explain.drivers import LISTED
-from sybilion_mcp.explain.embedded import driver_limit, offered, tried_horizons, without_drivers
+from sybilion_mcp.explain.bands import held_sentence, too_narrow, too_wide
+from sybilion_mcp.explain.differences import said
+from sybilion_mcp.explain.embedded import driver_limit, tried_horizons, without_drivers
 from sybilion_mcp.explain.facts import Caveat
 from sybilion_mcp.explain.forecast import Outlook, flaws
 from sybilion_mcp.explain.results import DRIVERS, WINDOWS, Results
 from sybilion_mcp.explain.wording import counted, significant
-from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.outside import identifier
 
 _FEW_WINDOWS = 5
 _DISAGREE = 0.10
@@ -50,18 +47,27 @@ def doubts(evidence: Evidence) -> tuple[Caveat, ...]:
 
 
 def _about_bands(evidence: Evidence) -> Iterator[str]:
-    outlook = evidence.outlook
+    outlook, skill = evidence.outlook, evidence.results.skill
     if not outlook.any_delivered:
         yield "The forecast came without bands."
     elif any(row.lower_80 is None or row.lower_90 is None for row in outlook.delivered):
         yield "Some months came without bands."
-    yield from flaws(outlook.delivered)
-    if too_narrow(evidence.results.skill):
-        yield f"{held_sentence(evidence.results.skill)} That is too narrow to rely on."
-    if outlook.bands == "recalibrated":
-        yield "The bands shown with the forecast are recalibrated from this job's own past errors."
-    elif outlook.bands == "none":
+    defects = list(flaws(outlook.delivered))
+    yield from defects
+    narrow = too_narrow(skill)
+    judged = " That is too narrow to rely on." if narrow else ""
+    if not narrow and not defects and too_wide(skill):
+        judged = " They were wider than they had to be."
+    if skill.held_80.counted or skill.held_90.counted:
+        yield f"{held_sentence(skill)}{judged}"
+    elif outlook.any_delivered:
+        yield "No past month had a band to check."
+    if outlook.bands == "none":
         yield "No past error tells how wide they should be."
+    elif outlook.bands == "recalibrated" and outlook.changed:
+        yield "The bands shown with the forecast are recalibrated from this job's own past errors."
+    elif outlook.bands == "recalibrated":
+        yield "Recalibrated from this job's own past errors, those of this forecast stay as delivered: wide enough."
 
 
 def _about_skill(evidence: Evidence) -> Iterator[str]:
@@ -110,7 +116,7 @@ def _contradiction(evidence: Evidence) -> str | None:
 def _reasons(metrics: Mapping[str, float], scale_differs: bool, change: float | None) -> Iterator[str]:
     mae, rmse, mase = (metrics.get(name) for name in ("MAE", "RMSE", "MASE"))
     if mae and mae == rmse:
-        yield "its RMSE equals its MAE, as where a single month is scored at a time"
+        yield "its RMSE equals its MAE, which errors of several months would not give"
     if scale_differs and mae and mase and change:
         scale = mae / mase
         if not change / 3 < scale < change * 3:
@@ -151,7 +157,7 @@ def _no_drivers(evidence: Evidence) -> str:
     if driver_limit(request) == 0:
         return f"{found} None was asked for (driver_limit=0)."
     recency = request.get("recency_factor")
-    tried = f" (here {recency:g})" if isinstance(recency, int | float) else ""
+    tried = f" (here {said(recency)})" if isinstance(recency, int | float) else ""
     return f"{found} A lower recency_factor{tried} may find some; it makes the run longer and dearer."
 
 
@@ -164,6 +170,9 @@ def _about_data(evidence: Evidence) -> Iterator[str]:
         are = "is" if outlook.past_months == 1 else "are"
         yield f"{outlook.past_months} of {months} forecast months {are} already past."
     if outlook.last_month is not None:
+        wait = index_of(outlook.rows[0].month) - index_of(outlook.last_month) - 1
+        if wait > 0:
+            yield f"The forecast leaves out the {counted(wait, 'month')} after the data."
         age = index_of(evidence.current_month) - index_of(outlook.last_month)
         if age > _STALE_MONTHS:
             yield f"The data ended in {outlook.last_month}, {age} months ago."
@@ -174,46 +183,3 @@ def _about_data(evidence: Evidence) -> Iterator[str]:
             yield told
     elif asked:
         yield f"{asked} months were asked for, {months} delivered: the service stepped down to a shorter horizon."
-
-
-def next_step(evidence: Evidence, better: Comparison | None) -> NextStep:
-    """One call: newer data, the job that hindcasts better, a run that has what this one lacks, or a closer look."""
-    if evidence.outlook.past_months == len(evidence.outlook.rows):
-        return NextStep("validate_series", {}, "with the latest months: every forecast month is past (free)")
-    if better is not None and better.series_id is not None:  # it is kept here, not merely a folder beside
-        there = {"job_id": identifier(better.facts.job_id), "artifact": "report"}
-        return NextStep("read_artifact", there, "of the job that hindcasts better (free)")
-    changes: dict[str, object] = {}
-    reasons = []
-    if evidence.results.windows is None and WINDOWS not in evidence.results.unreadable:
-        changes["backtest"] = True
-        reasons.append("to learn how good such forecasts are")
-    if _may_find_drivers(evidence):
-        reasons.append(_find_drivers(evidence, changes))
-    if evidence.results.skill.verdict == "worse" and not evidence.results.facts.free:
-        changes["backend"] = "local"
-        reasons.append(f"to try the embedded engine (free), since {evidence.results.skill.rival} did better than this")
-    if reasons:
-        paid = not evidence.results.facts.free and changes.get("backend") != "local"
-        with_it = "" if "series_id" in evidence.results.facts.again else "with its series "
-        reason = with_it + " and ".join(reasons) + (" (costs money)" if paid else "")
-        return NextStep("submit_forecast", {**evidence.results.facts.again, **changes}, reason)
-    many = evidence.results.drivers is not None and len(evidence.results.drivers.groups) > LISTED
-    look = {"job_id": identifier(evidence.results.facts.job_id), "artifact": "drivers" if many else "backtest"}
-    return NextStep("read_artifact", {**look, "view": "table"}, "for more (free)")
-
-
-def _may_find_drivers(evidence: Evidence) -> bool:
-    """Whether there are none and asking otherwise may bring some; what the embedded engine tried, it need not again."""
-    request = evidence.results.facts.request
-    if evidence.results.drivers is None or evidence.results.drivers.series or driver_limit(request) == 0:
-        return False
-    return evidence.embedded is None or offered(evidence.embedded, request) == (0, 0)
-
-
-def _find_drivers(evidence: Evidence, changes: dict[str, object]) -> str:
-    recency = evidence.results.facts.request.get("recency_factor")
-    if evidence.embedded is None and isinstance(recency, int | float) and recency > 0:
-        changes["recency_factor"] = _LOWER_RECENCY if recency > _LOWER_RECENCY else 0.0
-        return "to look for drivers"
-    return "with aux_series_ids of series that may lead this one"

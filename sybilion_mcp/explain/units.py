@@ -14,6 +14,7 @@ _CURRENCIES = {
     r"usd|U\.?S\.? dollars?|US\$": "USD",
     r"eur|euros?|€": "EUR",
     r"gbp|£": "GBP",
+    r"keur|teur|k€|t€": "thousand EUR",
     r"chf": "CHF",
 } | {f"(?-i:{code})": code for code in _CODES}  # "try" is a word
 _AMOUNTS = {
@@ -32,7 +33,9 @@ _AMOUNTS = {
     r"gwh|gigawatt[- ]hours?": "GWh",
     r"mmbtu": "mmbtu",
     r"cubic met(?:re|er)s?|m3|m³": "cubic metre",
-    r"units?|pieces?|pcs": "unit",
+    r"units?": "unit",
+    r"pieces?|pcs|stück": "piece",
+    r"orders?": "order",
     r"hours?": "hour",
     r"teu": "TEU",
 }

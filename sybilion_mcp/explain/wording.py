@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 MINUS = "−"
 _MOST_ROWS = 200  # no table within the limits is longer
+_MAGNITUDES = ("thousand", "million", "billion")
 _HUGE, _TINY = 1e15, 1e-10  # beyond these, digits written out say less than an exponent
 
 
@@ -33,16 +35,16 @@ def plain(value: float | None, step: float) -> str:
 
 
 def spoken(value: float, step: float) -> str:
-    """A number inside a sentence; from a million on in millions or billions."""
-    for name, size in (("billion", 1e9), ("million", 1e6)):
+    """A number inside a sentence; from a million on in millions and more."""
+    for name, size in (("trillion", 1e12), ("billion", 1e9), ("million", 1e6)):
         if abs(value) >= size:
             return f"{plain(value / size, max(step / size, 1e-3))} {name}".replace("-", MINUS)
     return plain(value, step).replace("-", MINUS)
 
 
-def observed(value: float, step: float) -> str:
-    """An observation inside a sentence: one digit more than a forecast, no zeros that were not measured."""
-    number, space, unit = spoken(value, step / 10).partition(" ")
+def observed(text: str) -> str:
+    """An observation inside a sentence, without the zeros that were not measured."""
+    number, space, unit = text.partition(" ")
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number}{space}{unit}"
 
 
@@ -74,9 +76,28 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def measured(number: str, unit: str | None) -> str:
-    """A spoken number with its unit; "million" is not said twice."""
-    return number if unit is None or ("illion" in number and "illion" in unit) else f"{number} {unit}"
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How numbers in the unit of a series are spoken; where the unit counts in millions itself, numbers do not."""
+
+    unit: str | None = None
+
+    def level(self, value: float, step: float) -> str:
+        """A number without its unit, to the nearest `step`."""
+        return plain(value, step).replace("-", MINUS) if self._counts else spoken(value, step)
+
+    def error(self, value: float, digits: int = 3) -> str:
+        """A measure of error without its unit."""
+        if self._counts and value and math.isfinite(value):
+            return self.level(value, _power(math.floor(math.log10(abs(value))) - digits + 1))
+        return significant(value, digits)
+
+    def with_unit(self, number: str) -> str:
+        return f"{number} {self.unit}" if self.unit else number
+
+    @property
+    def _counts(self) -> bool:
+        return self.unit is not None and self.unit.startswith(_MAGNITUDES)
 
 
 def csv(header: str, rows: Sequence[Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ from sybilion_mcp.contract.months import month_index, month_of
 from sybilion_mcp.contract.problem import Fix, Problem
 from sybilion_mcp.intake.monthly import Cell, Rhythm, spacing, wire_date
 from sybilion_mcp.intake.numbers import is_missing, plain_number
+from sybilion_mcp.outside import QUOTE, visible
 
 CODES: Mapping[str, str] = {
     "empty_series": "no point, or none with a date and a number",
@@ -166,7 +167,8 @@ def quoted(text: str, longest: int = 40) -> str:
 
     Unlike `outside.quoted` it keeps underscores where no call follows: names of columns are to be repeated as they are.
     """
-    line = "".join(letter for letter in text[: 4 * longest] if letter.isprintable() and letter not in _MARKUP)
+    line = "".join(map(visible, text[: 4 * longest]))
+    line = "".join(letter for letter in QUOTE.sub("'", line) if letter.isprintable() and letter not in _MARKUP)
     line = _CALL.sub(" ", _LINK.sub(" ", line))
     return f'"{line}"' if len(line) <= longest else f'"{line[:longest]}…"'
 

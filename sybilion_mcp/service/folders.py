@@ -10,18 +10,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sybilion_mcp.contract.artifacts import ArtifactError, read_input
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.explain.facts import JobFacts, Report
 from sybilion_mcp.explain.report import build_report
-from sybilion_mcp.explain.results import Results, Unread, read_results
+from sybilion_mcp.explain.results import REQUESTS, Results, Unread, history_of, read_results
 from sybilion_mcp.service.reading import MOST_BYTES, MOST_BYTES_OF_OTHERS, REPORTED, decoded, facts_of, too_large
 from sybilion_mcp.service.related import READ, states_of_one_series
 
 BESIDE = 50
 """Job folders beside the reported one whose series is looked at, by name."""
 _ENTRIES = 1000  # of the folder above that are listed
-_REQUESTS = ("submit_payload.json", "input.json")
 _FILES = (*REPORTED, "submit_payload.json", "status.json")
 
 _log = logging.getLogger(__name__)
@@ -35,7 +33,7 @@ def report_of_folder(folder: Path, today: date) -> Report:
     """
     artifacts = {name: _file(folder / name) for name in _FILES if (folder / name).exists()}
     facts = _facts(folder, artifacts)
-    return build_report(artifacts, facts, today, _others(folder, facts.job_id, _history(artifacts)))
+    return build_report(artifacts, facts, today, _others(folder, facts.job_id, history_of(artifacts, {})))
 
 
 def _file(path: Path) -> object:
@@ -54,7 +52,7 @@ def _facts(folder: Path, artifacts: dict[str, object]) -> JobFacts:
             job = Job.model_validate(status)
         except ValidationError:
             artifacts["status.json"] = Unread("it is no job of the API")
-    request = next((one for name in _REQUESTS if isinstance(one := artifacts.get(name), Mapping)), None)
+    request = next((one for name in reversed(REQUESTS) if isinstance(one := artifacts.get(name), Mapping)), None)
     backend = "local" if _is_embedded(artifacts.get("forecast.json")) else "sybilion"
     return facts_of(job, backend, None, request)
 
@@ -65,24 +63,13 @@ def _is_embedded(forecast: object) -> bool:
     return isinstance(data, dict) and "pipeline_info" in data
 
 
-def _history(artifacts: Mapping[str, object]) -> dict[str, float]:
-    """The series as the report reads it; empty when it is not at hand."""
-    for name in reversed(_REQUESTS):
-        try:
-            if name in artifacts and (history := read_input(artifacts[name])):
-                return history
-        except ArtifactError:  # the report itself says so
-            continue
-    return {}
-
-
 def _others(folder: Path, job_id: str, history: Mapping[str, float]) -> list[Results]:
     """The results in job folders beside this one on states of its series, those settled last first."""
     alike: list[tuple[str, Path]] = []
     for beside in _beside(folder) if history else ():
-        known = _small_files(beside, (*_REQUESTS, "status.json"))
+        known = _small_files(beside, (*REQUESTS, "status.json"))
         facts = _facts(beside, known)
-        if facts.job_id != job_id and states_of_one_series(_history(known), history):  # a copy says nothing new
+        if facts.job_id != job_id and states_of_one_series(history_of(known, {}), history):  # a copy says nothing new
             alike.append((facts.settled_at or "", beside))
     newest = [beside for _, beside in sorted(alike, reverse=True)]
     return list(islice(_readable(newest), READ))
@@ -93,7 +80,7 @@ def _readable(folders: Iterable[Path]) -> Iterator[Results]:
         artifacts = _small_files(folder, _FILES)
         try:
             yield read_results(artifacts, _facts(folder, artifacts))
-        except ArtifactError as error:
+        except (ValueError, ArithmeticError, RecursionError) as error:  # whatever it holds
             _log.warning("the folder %r is left out of a comparison: %s", folder.name, error)
 
 
@@ -102,11 +89,12 @@ def _beside(folder: Path) -> Sequence[Path]:
     own = folder.resolve()
     try:
         with os.scandir(own.parent) as entries:
-            folders = [Path(one.path) for one in islice(entries, _ENTRIES) if one.is_dir(follow_symlinks=False)]
+            inside = (Path(one.path) for one in entries if one.is_dir(follow_symlinks=False))
+            folders = list(islice(inside, _ENTRIES))
     except OSError as error:
         _log.warning("what lies beside the folder is not compared: %s", error.strerror)
         return ()
-    jobs = (one for one in sorted(folders) if one != own and _small_file(one / "forecast.json") is not None)
+    jobs = (one for one in sorted(folders) if one != own and _fits(one / "forecast.json"))
     return tuple(islice(jobs, BESIDE))
 
 
@@ -115,11 +103,17 @@ def _small_files(folder: Path, names: Iterable[str]) -> dict[str, object]:
     return {name: decoded(content) for name, content in contents if content is not None}
 
 
-def _small_file(path: Path) -> bytes | None:
-    """The bytes of a file that is there, no link, and not too large to be compared with."""
+def _fits(path: Path) -> bool:
+    """Whether a file is there, no link, and not too large to be compared with."""
     try:
         status = path.lstat()
-        fits = stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES_OF_OTHERS
-        return path.read_bytes() if fits else None
-    except OSError:  # missing, or not ours to read: not to be compared with
+    except OSError:  # missing, or not ours to read
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES_OF_OTHERS
+
+
+def _small_file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if _fits(path) else None
+    except OSError:  # not ours to read: not to be compared with
         return None

@@ -58,7 +58,7 @@ async def _skill(desk: Desk, job_id: str) -> Skill | None:
     """The errors of its past forecasts; None where these are not kept or cannot be read, which its report says."""
     try:
         return judge(read_backtest_trajectories(await _small(desk, job_id, _TRAJECTORIES)), {})
-    except ArtifactError:
+    except (ArtifactError, ArithmeticError):
         return None
 
 

@@ -12,6 +12,9 @@ PAGE_BYTES = 2600
 _LONGEST = 200
 """Characters shown of what is longer than a page; written as JSON, a character has up to six bytes."""
 
+_DEEPEST = 16
+"""Levels that are opened; what the API sends has five."""
+
 Record = tuple[str, object]
 
 
@@ -44,17 +47,19 @@ def line(record: Record) -> str:
     return f"{path} = {visible_json(value, compact=True)}"
 
 
-def _records(path: str, value: object) -> Iterator[Record]:
+def _records(path: str, value: object, depth: int = 0) -> Iterator[Record]:
     """The value itself when it fits a page, else its parts. The envelope is always opened."""
     opened = path in ("", "data") and isinstance(value, dict | list) and bool(value)
     if not opened and _size((path, value)) <= PAGE_BYTES:
         yield path, value
+    elif depth == _DEEPEST:
+        yield path[:_LONGEST], "nested too deeply to be shown; write the artifact to a file with save_to"
     elif isinstance(value, dict):
         for name, one in value.items():
-            yield from _records(_below(path, str(name)), one)
+            yield from _records(_below(path, str(name)), one, depth + 1)
     elif isinstance(value, list):
         for position, one in enumerate(value):
-            yield from _records(f"{path}[{position}]", one)
+            yield from _records(f"{path}[{position}]", one, depth + 1)
     else:  # a single text longer than a page, or a path that is
         yield path[:_LONGEST], f"{str(value)[:_LONGEST]}…"
 

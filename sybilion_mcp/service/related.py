@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from itertools import chain, islice, pairwise, zip_longest
 from math import isclose
 
+import anyio
+
+from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.contract.artifacts import ArtifactError, read_input
 from sybilion_mcp.explain.compare import LISTED
-from sybilion_mcp.explain.results import Results, Unread, read_results
+from sybilion_mcp.explain.results import Results, Unread, history_of, read_results
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.follow import current, keep
 from sybilion_mcp.service.reading import MOST_BYTES_OF_OTHERS, REPORTED, decoded, facts_of
 from sybilion_mcp.store.records import KeptForecast, Submission
 
@@ -19,7 +24,7 @@ LOOKED_AT = 100
 READ = LISTED + 1
 """Jobs that are read to be compared: one more than a report tells of, so that it knows of more."""
 
-_INPUT_BYTES = 2**18  # of each input.json that is read only to know whose series it is
+_INPUT_BYTES = 2**17  # of each input.json that is read only to know whose series it is
 _COMMON = 24
 _MOVES = 12
 _EQUAL = 0.9
@@ -62,15 +67,47 @@ def states_of_one_series(one: Mapping[str, float], other: Mapping[str, float]) -
 
 async def related(desk: Desk, series_id: str | None, history: Mapping[str, float]) -> Related:
     """The finished jobs on a series (month → value) and on other states of it. Its `series_id` finds the old ones."""
+    if series_id is not None:
+        await _catch_up(desk, series_id)
     visible = await _visible(desk, series_id)
     keys = {one.job_id: one.series_id or one.job_id for one in visible}
-    numbers = await _numbers(desk, visible)
-    alike = {key for key, values in numbers.items() if states_of_one_series(values, history)}
-    same = {key for key in alike if numbers[key] == history}
+    known = await desk.store.points_of({one.series_id for one in visible if one.series_id})
+    made_elsewhere = [one.job_id for one in visible if one.series_id is None]
+    sent = await desk.store.artifacts_named("input.json", made_elsewhere, _INPUT_BYTES)
+    alike, same = await anyio.to_thread.run_sync(_alike, known, sent, history)
     return Related(
         same=tuple(job_id for job_id, key in keys.items() if key in same),
         other_states=tuple(job_id for job_id, key in keys.items() if key in alike - same),
     )
+
+
+def _alike(
+    known: Mapping[str, Mapping[str, float]], sent: Mapping[str, bytes], history: Mapping[str, float]
+) -> tuple[set[str], set[str]]:
+    """Which are states of one series with `history`, and which have the very same numbers.
+
+    `known` are points by series_id; `sent` the input.json, by job_id, of jobs made elsewhere.
+    """
+    numbers: dict[str, Mapping[str, float]] = {}
+    for series_id, points in known.items():
+        numbers[series_id] = {month[:7]: value for month, value in points.items()}
+    for job_id, content in sent.items():
+        with suppress(ArtifactError):  # without numbers it is on no series
+            numbers[job_id] = read_input(decoded(content))
+    alike = {key for key, values in numbers.items() if states_of_one_series(values, history)}
+    return alike, {key for key in alike if numbers[key] == history}
+
+
+async def _catch_up(desk: Desk, series_id: str) -> None:
+    """Look at the embedded engine's unfinished jobs on a series: it is at hand, and nobody may have asked since."""
+    for job_id in await submitted(desk, series_id):
+        stored = await desk.store.job(job_id)
+        if stored is None or stored.backend != "local" or stored.job.finished:
+            continue
+        try:
+            await keep(desk, (await current(desk, job_id)).job, "local")
+        except (Refusal, BackendError) as error:  # it stays as it was known
+            _log.warning("job %s could not be looked at: %s", job_id, error)
 
 
 async def submitted(desk: Desk, series_id: str) -> list[str]:
@@ -88,28 +125,13 @@ async def _visible(desk: Desk, series_id: str | None) -> Sequence[KeptForecast]:
     return list(dict.fromkeys([*same, *recent]))
 
 
-async def _numbers(desk: Desk, jobs: Sequence[KeptForecast]) -> dict[str, Mapping[str, float]]:
-    """Month → value, by series_id; by job_id for jobs made elsewhere, as far as their input is kept and readable."""
-    known = await desk.store.points_of({one.series_id for one in jobs if one.series_id})
-    made_elsewhere = [one.job_id for one in jobs if one.series_id is None]
-    sent = await desk.store.artifacts_named("input.json", made_elsewhere, _INPUT_BYTES)
-    numbers: dict[str, Mapping[str, float]] = {}
-    for series_id, points in known.items():
-        numbers[series_id] = {month[:7]: value for month, value in points.items()}
-    for job_id, content in sent.items():
-        with suppress(ArtifactError):  # without numbers it is on no series
-            numbers[job_id] = read_input(decoded(content))
-    return numbers
-
-
 async def others(desk: Desk, job_id: str, submission: Submission | None, sent: object) -> list[Results]:
     """The results of other jobs on a job's series. A damaged one is left out, and the log says so.
 
     `sent` is the decoded input.json of the job, for one that another desk submitted.
     """
-    try:
-        history = read_input(submission.request if submission else sent)
-    except ArtifactError:  # a report can do without; so can this
+    history = history_of({"input.json": sent}, submission.request if submission else {})
+    if not history:
         return []
     found = await related(desk, submission.series_id if submission else None, history)
     read: list[Results] = []
@@ -118,7 +140,7 @@ async def others(desk: Desk, job_id: str, submission: Submission | None, sent: o
             break
         try:
             read.append(await results_of(desk, other))
-        except ValueError as error:  # no artifact of it, or no job
+        except (ValueError, ArithmeticError, RecursionError) as error:  # whatever it holds, it is not this job's fault
             _log.warning("job %s is left out of a comparison: %s", other, error)
     return read
 
@@ -129,11 +151,14 @@ async def results_of(desk: Desk, job_id: str) -> Results:
     if stored is None:
         raise ArtifactError("the job itself is not kept")
     sizes = await desk.store.artifact_sizes(job_id)
-    artifacts: dict[str, object] = {}
-    for name in REPORTED:
-        if sizes.get(name, 0) > MOST_BYTES_OF_OTHERS:
-            artifacts[name] = Unread("it is too large to be compared with")
-        elif name in sizes:
-            artifacts[name] = decoded(await desk.store.artifact(job_id, name) or b"")
+    small = [name for name in REPORTED if 0 < sizes.get(name, 0) <= MOST_BYTES_OF_OTHERS]
+    contents = {name: await desk.store.artifact(job_id, name) or b"" for name in small}
+    large = {name for name in REPORTED if sizes.get(name, 0) > MOST_BYTES_OF_OTHERS}
     submission = await desk.store.submission_of(job_id)
-    return read_results(artifacts, facts_of(stored.job, stored.backend, submission, artifacts.get("input.json")))
+
+    def read() -> Results:
+        artifacts: dict[str, object] = {name: decoded(content) for name, content in contents.items()}
+        artifacts |= dict.fromkeys(large, Unread("it is too large to be compared with"))
+        return read_results(artifacts, facts_of(stored.job, stored.backend, submission, artifacts.get("input.json")))
+
+    return await anyio.to_thread.run_sync(read)

@@ -32,7 +32,7 @@ FILES = {
 }
 """Short names of artifacts, and the file behind each."""
 
-PAGED_BYTES = 8 * 2**20
+PAGED_BYTES = 2 * 2**20
 """Of an artifact that is read in pages: each page takes reading all of it."""
 
 
@@ -53,8 +53,9 @@ async def report(desk: Desk, job_id: str) -> "Report":
     submission = await desk.store.submission_of(job_id)
     sent = artifacts.get("input.json")
     beside = await others(desk, job_id, submission, sent)
+    facts, today = facts_of(job, backend, submission, sent), desk.today()
     try:
-        return build_report(artifacts, facts_of(job, backend, submission, sent), desk.today(), beside)
+        return await anyio.to_thread.run_sync(build_report, artifacts, facts, today, beside)
     except ArtifactError as error:
         raise _unreadable(str(error), job_id) from error
 

@@ -17,7 +17,7 @@ from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import JobId, Next
 
 if TYPE_CHECKING:
-    from sybilion_mcp.explain.facts import Report, View
+    from sybilion_mcp.explain.facts import Report
 
 _PARTS = {
     "report": None,
@@ -62,11 +62,13 @@ async def read_artifact(
     """Read a finished job: forecast, bands, past errors, drivers and their doubts. Free."""
     desk = ctx.request_context.lifespan_context
     if view != "raw" and artifact in _PARTS:
+        from sybilion_mcp.explain.report import rendered
+
         made = await results.report(desk, job_id)
-        text = _text(made, artifact, view, offset)
+        text, step = rendered(made, artifact, view, offset)
         if save_to:
             return _saved(job_id, artifact, await results.save(desk, save_to, text.encode()))
-        return _report(made, artifact, text)
+        return _report(made, artifact, text, step)
     name = results.FILES.get(artifact, artifact)
     if name == "report":
         raise Refusal(
@@ -81,21 +83,7 @@ async def read_artifact(
     return _raw(job_id, name, await results.page(content, offset, limit))
 
 
-def _text(made: "Report", artifact: str, view: "View", offset: int) -> str:
-    from sybilion_mcp.explain.report import render_backtest, render_drivers, render_forecast, render_report
-
-    match artifact:
-        case "forecast":
-            return render_forecast(made, view)
-        case "drivers":
-            return render_drivers(made, view, offset)
-        case "backtest":
-            return render_backtest(made, view)
-        case _:
-            return render_report(made)
-
-
-def _report(made: "Report", artifact: str, text: str) -> CallToolResult:
+def _report(made: "Report", artifact: str, text: str, step: NextStep) -> CallToolResult:
     from sybilion_mcp.explain.report import report_data
 
     data = report_data(made)
@@ -108,7 +96,7 @@ def _report(made: "Report", artifact: str, text: str) -> CallToolResult:
         name=f"{artifact} of {job_id}",
         mime_type="text/markdown",
     )
-    return answer(text, {"job_id": job_id, "artifact": artifact, **carried, "next": made.next_step.data}, [link])
+    return answer(text, {"job_id": job_id, "artifact": artifact, **carried, "next": step.data}, [link])
 
 
 def _raw(job_id: str, name: str, page: Page) -> CallToolResult:

@@ -161,7 +161,7 @@ class TestBesideJobs:
         with anyio.fail_after(5):
             found = await measure(engine)
 
-        assert reason(found) == "it is busy with other jobs"
+        assert reason(found) == "it is busy with other work"
 
     async def test_they_run_one_at_a_time_and_each_gets_its_own(self, engines: Callable[..., Engine]) -> None:
         executor = ByHand()
@@ -206,7 +206,7 @@ class TestTrouble:
         line.send_bytes(b"done")
 
         assert reason(told) == "it took longer than 0.3 s"
-        assert reason(waiting) == "it is busy with other jobs"
+        assert reason(waiting) == "it is busy with other work"
         assert (await outcome(engine, job)).status == "completed"
         assert after == pid
 

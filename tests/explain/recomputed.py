@@ -160,6 +160,12 @@ class Truth:
         ratio = max(self.skill["relative_to_seasonal_naive"], self.skill["relative_to_last_value"])
         return "better" if ratio < 0.95 else "worse" if ratio > 1.05 else "same"
 
+    @property
+    def windows_won(self) -> int:
+        """In how many windows the forecast was nearer than the better of the two simple ones."""
+        naive = self.skill["relative_to_seasonal_naive"] > self.skill["relative_to_last_value"]
+        return sum(one.mae < (one.naive if naive else one.last) for one in self.windows)
+
     @cached_property
     def yearly_change(self) -> float:
         return statistics.fmean(abs(b - a) for a, b in zip(self.values, self.values[12:], strict=False))

@@ -74,9 +74,9 @@ class TestWhatDiffers:
             ({}, {"strictly_positive": True}, "strictly_positive false there, true here"),
             ({"filters": {"limit": 0}}, {"filters": {"limit": 50}}, "driver_limit 0 there, 50 here"),
             ({"filters": {"regions": [7, 3]}}, {}, "regions 3, 7 there, not set here"),
-            ({"aux_timeseries": [{}, {}]}, {}, "2 aux_timeseries there, none here"),
-            ({}, {"aux_timeseries": [{}]}, "no aux_timeseries there, 1 here"),
-            ({"aux_timeseries": [{"2026-01-01": 1}]}, {"aux_timeseries": [{"2026-01-01": 2}]}, "other aux_timeseries"),
+            ({"aux_timeseries": [{}, {}]}, {}, "2 aux_series_ids there, none here"),
+            ({}, {"aux_timeseries": [{}]}, "no aux_series_ids there, 1 here"),
+            ({"aux_timeseries": [{"2026-01-01": 1}]}, {"aux_timeseries": [{"2026-01-01": 2}]}, "other aux_series_ids"),
             ({"timeseries_metadata": {"keywords": ["a"]}}, {"timeseries_metadata": {}}, "other keywords"),
         ],
     )
@@ -151,13 +151,13 @@ class TestWhichHindcastsBetter:
         text = told(job(drivers=OTHER_DRIVERS))
 
         assert "The same error came with different drivers: 4.00 over 10 common windows" in text
-        assert "so the choice of drivers made no difference to it" in text
+        assert "these past errors do not depend on the drivers" in text
 
-    def test_the_same_error_without_drivers_says_that_having_them_made_no_difference(self) -> None:
+    def test_the_same_error_without_drivers_is_said_as_plainly(self) -> None:
         text = told(job(drivers=[]))
 
         assert "The same error came without drivers: 4.00 over 10 common windows" in text
-        assert "so having drivers made no difference to it" in text
+        assert "these past errors do not depend on the drivers" in text
 
     def test_nothing_is_said_about_drivers_between_two_backends(self) -> None:
         text = told(job(drivers=OTHER_DRIVERS, backend="local"))
@@ -232,12 +232,23 @@ class TestWhichHindcastsBetter:
             "Job best hindcasts better than this one: error 2.00 there, 4.00 here over 10 common windows "
             "(50 % smaller there)."
         )
-        assert compare.warning(comparisons) == first
+        assert list(compare.warnings(comparisons)) == [first]
 
     def test_no_job_is_named_first_when_this_one_is_as_good(self) -> None:
         comparisons = compare.compare(job(HERE), [job(windows=windows(3.9)), job(windows=windows(9))])
 
-        assert compare.warning(comparisons) is None
+        assert list(compare.warnings(comparisons)) == []
+
+    def test_errors_are_told_apart_by_the_same_measure_from_either_side(self) -> None:
+        worse, same = job("other", windows=windows(4.205)), job("other", windows=windows(4.15))
+
+        assert [one.errors and one.errors.verdict for one in compare.compare(job(HERE), [worse, same])] == [
+            "worse",
+            "same",
+        ]
+        (mirrored,) = compare.compare(worse, [job(HERE)])
+        assert mirrored.errors
+        assert mirrored.errors.verdict == "better"
 
     def test_the_forecasts_are_told_for_their_last_common_month(self) -> None:
         apart = job(forecast=forecast_of([110, 150]))
@@ -387,7 +398,7 @@ class TestRealJobs:
         assert f"recency_factor {factors[there]} there, {factors[here]} here" in text
         assert "other drivers (3 of the 12 strongest here are among the strongest there)" in text
         assert "The same error came with different drivers: 0.0298 over 11 common windows" in text
-        assert "the choice of drivers made no difference to it" in text
+        assert "the same in every month: these past errors do not depend on the drivers" in text
         assert "hindcasts better" not in text
 
     def test_the_robot_imports_were_hindcast_better_with_keywords(self, real: Any) -> None:

@@ -24,6 +24,7 @@ VALUES = [63.0 + step + 3 * (step % 2 == 0) for step in range(48)]  # 2022-05 â€
 SERIES = input_of(VALUES)
 GOOD = [window_of(f"2025-{month:02}", [(VALUES[31 + month], VALUES[31 + month] - 1)]) for month in range(1, 11)]
 BAD = [window_of(f"2025-{month:02}", [(VALUES[31 + month], VALUES[31 + month] + 50)], 10) for month in range(1, 11)]
+SAME = [window_of(f"2025-{month:02}", [(VALUES[31 + month], VALUES[30 + month])]) for month in range(1, 11)]
 SOUND = driver_of("Energy - World", 90, 0.8, lag_1=0.5, lag_2=0.75)
 WEAK = driver_of("Global risk - World", 95, 0.1, lag_1=0.1)
 JOB_ID = facts_of().job_id
@@ -62,7 +63,7 @@ class TestOrder:
             "From 110 in 2026-04 the series is forecast to reach 130 in 2026-07 (+18 %), 80 % band",
             "## Forecast\nmonth,forecast,lower_80,upper_80,lower_90,upper_90,past\n2026-05,",
             "## How good such forecasts were\n10 of 10 past windows count.",
-            "## Bands that hold\nThe bands as delivered held 10 of 10 past months",
+            "## Bands that hold\nThe bands of past forecasts held 10 of 10 months",
             "## Drivers (2 groups of 2 series)\nname,importance,direction,lag,correlation,series,doubt\n",
             "## Caveats\n1 of 3 forecast months is already past.",
             "Next: ",
@@ -75,7 +76,17 @@ class TestOrder:
         opening = render_report(full()).split("\n\n")[1]
 
         assert "Past forecasts were better than" in opening
-        assert 'The model leaned most on "Energy - World" (lag 2, correlation +0.75).' in opening
+        assert (
+            'Of the drivers without doubts the model leaned most on "Energy - World" (lag 2, correlation +0.75).'
+            in opening
+        )
+
+    def test_the_opening_says_when_others_weigh_as_much(self) -> None:
+        twins = [driver_of(f"Energy {number}", 90, 0.8, lag_2=0.75 - number / 10) for number in range(3)]
+
+        opening = render_report(full(drivers=twins)).split("\n\n")[1]
+
+        assert 'The model leaned most on "Energy 0" (lag 2, correlation +0.75), as much on 2 others.' in opening
 
     def test_nothing_is_said_about_causes(self) -> None:
         text = render_report(full()).lower()
@@ -159,13 +170,13 @@ class TestSkill:
     def test_bands_that_held_too_rarely_are_doubted_with_the_counts(self) -> None:
         text = render_report(full(windows=BAD))
 
-        assert "as delivered held 0 of 10 past months at 80 % (0 %) and 0 of 10 past months at 90 % (0 %)." in text
+        assert "of past forecasts held 0 of 10 months at 80 % (0 %) and 0 of 10 months at 90 % (0 %)." in text
         assert "too narrow to rely on" in text
 
     def test_bands_that_held_are_told_without_doubt(self) -> None:
         text = render_report(full())
 
-        assert "The bands as delivered held 10 of 10 past months at 80 % (100 %)" in text
+        assert "The bands of past forecasts held 10 of 10 months at 80 % (100 %)" in text
         assert "too narrow" not in text
 
     def test_bands_that_always_held_are_called_wide_once_there_is_enough_to_tell(self) -> None:
@@ -191,11 +202,12 @@ class TestSkill:
     def test_few_windows_are_a_rough_guide(self) -> None:
         assert "Only 1 past window could be used" in render_report(full(windows=GOOD[:1]))
 
-    def test_without_a_backtest_the_next_step_asks_for_one(self) -> None:
-        text = render_report(full(windows=None))
+    def test_without_a_backtest_the_next_step_is_a_free_one(self) -> None:
+        text, local = render_report(full(windows=None)), render_report(full(windows=None, backend="local"))
 
         assert "This job has no backtest" in text
-        assert text.splitlines()[-1].startswith("Next: submit_forecast(backtest=true) with its series")
+        assert text.splitlines()[-1].startswith('Next: submit_forecast(backend="local", backtest=true) with its series')
+        assert local.splitlines()[-1].startswith("Next: submit_forecast(backtest=true) with its series to learn")
 
     def test_a_backtest_that_cannot_be_read_is_not_asked_for_again(self) -> None:
         files = {"forecast.json": forecast_of([110, 120, 130]), "backtest_trajectories.json": {"data": "broken"}}
@@ -226,7 +238,7 @@ class TestSkill:
     def test_what_the_numbers_tell_of_the_reason_is_told(self) -> None:
         text = render_report(full(metrics=metrics_of(MAE=40.0, RMSE=40.0, MASE=1600.0)))
 
-        assert "its RMSE equals its MAE, as where a single month is scored at a time" in text
+        assert "its RMSE equals its MAE, which errors of several months would not give" in text
         assert "its MASE divides by 0.0250, where the series changes by " in text
 
     def test_no_reason_is_made_up(self) -> None:
@@ -243,13 +255,18 @@ class TestSkill:
 
 class TestDrivers:
     def test_no_driver_found_says_that_the_series_stands_alone_and_what_to_change(self) -> None:
-        text = render_report(full(drivers=[]))
+        text = render_report(full(drivers=[], windows=SAME))
 
         assert "No external driver was found: the forecast rests on the series alone." in text
         assert "A lower recency_factor (here 0.5) may find some" in text
         assert text.splitlines()[-1] == (
             "Next: submit_forecast(recency_factor=0.2) with its series to look for drivers (costs money)."
         )
+
+    def test_a_paid_search_for_drivers_is_not_advised_where_the_series_alone_does_well(self) -> None:
+        text = render_report(full(drivers=[], windows=GOOD))
+
+        assert "costs money" not in text.splitlines()[-1]
 
     @pytest.mark.parametrize(
         ("request_fields", "backend", "expected"),
@@ -263,7 +280,7 @@ class TestDrivers:
     def test_the_next_step_towards_drivers_depends_on_what_was_asked(
         self, request_fields: dict[str, object], backend: str, expected: str
     ) -> None:
-        text = render_drivers(full(drivers=[], request=request_fields, backend=backend))
+        text = render_drivers(full(drivers=[], windows=SAME, request=request_fields, backend=backend))
 
         assert expected in text.splitlines()[-1]
 
@@ -437,8 +454,14 @@ class TestJob:
     @pytest.mark.parametrize(
         ("errors", "told"),
         [
-            ([1.2], "at 4 months past forecasts had 1.20 times the error of the better naive forecast, more than"),
-            ([1.31, 1.2, 1.12], "at 4 to 6 months past forecasts had 1.12 to 1.31 times the error of the better"),
+            (
+                [1.2],
+                "at 4 months past forecasts, over more years than the backtest, had 1.20 times the error of",
+            ),
+            (
+                [1.31, 1.2, 1.12],
+                "at 4 to 6 months past forecasts, over more years than the backtest, had 1.12 to 1.31 times the error",
+            ),
             ([None], "the engine stepped down to a shorter horizon."),
         ],
     )
@@ -501,7 +524,7 @@ class TestJob:
     def test_the_next_submit_repeats_what_was_asked(self) -> None:
         asked = {"series_id": "s_1", "soft_horizon": 6, "aux_series_ids": ["s_2"]}
 
-        last = render_report(full(windows=None, again=asked)).splitlines()[-1]
+        last = render_report(full(windows=None, again=asked, backend="local")).splitlines()[-1]
 
         assert last.startswith(
             'Next: submit_forecast(series_id="s_1", soft_horizon=6, aux_series_ids=["s_2"], backtest=true) to learn'

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -374,3 +375,38 @@ class TestSize:
         assert taken <= self.MOST * 1.5
         assert "(50000 groups of 50000 series)" in text
         assert len(text.encode()) <= 6000
+
+
+class TestMalice:
+    """What nobody sends by accident must not stop a server, nor the report on another job."""
+
+    def test_windows_thousands_of_years_ahead_cost_no_time(self) -> None:
+        far = [window_of("9990-01", [(100, 104)]) for _ in range(500)]
+
+        began = time.perf_counter()
+        report = full(windows=far)
+
+        assert time.perf_counter() - began < 2
+        assert report.skill.windows_used == 500
+
+    def test_more_windows_than_anybody_made_are_not_read(self) -> None:
+        text = render_report(full(windows=[window_of("2025-01", [(100, 104)])] * 501))
+
+        assert "backtest_trajectories.json: 501 windows are more than the 500 that are read" in text
+
+    def test_more_months_than_anybody_saw_are_not_read(self) -> None:
+        text = render_report(full(series=input_of([1.0] * 5001)))
+
+        assert "input.json: 5001 months are more than the 5000 that are read" in text
+
+    @pytest.mark.parametrize("trace", [1e-206, -5e-324])
+    def test_ratios_to_a_trace_overflow_nothing(self, trace: float) -> None:
+        report = full(windows=[window_of("2025-01", [(trace, 9e99)])] * 7)
+
+        assert all(math.isfinite(value) for value in data_of(report)["skill"].values() if value is not None)
+        assert render_report(report)
+
+    def test_an_option_with_hundreds_of_digits_is_told_shortly(self) -> None:
+        text = render_report(full(drivers=[], series={**SERIES, "recency_factor": 10**400}))
+
+        assert "A lower recency_factor (here out of range)" in text

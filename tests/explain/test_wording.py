@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sybilion_mcp.explain.wording import finite, observed, plain, significant, spoken, step_for
+from sybilion_mcp.explain.wording import Speech, finite, observed, plain, significant, spoken, step_for
 from sybilion_mcp.outside import clean, identifier, quoted
 
 HOSTILE = [
@@ -114,14 +114,23 @@ def test_a_number_in_a_table(value: float | None, step: float, text: str) -> Non
     assert plain(value, step) == text
 
 
+def test_a_unit_that_counts_in_millions_is_given_plain_numbers() -> None:
+    euros, millions = Speech("EUR"), Speech("million EUR")
+
+    assert euros.with_unit(euros.level(6_212_345.0, 1000.0)) == "6.212 million EUR"
+    assert millions.with_unit(millions.level(6_212_345.0, 1000.0)) == "6212000 million EUR"
+    assert millions.with_unit(millions.error(23_412.0)) == "23400 million EUR"
+    assert Speech().with_unit("5") == "5"
+
+
 def test_a_number_in_a_sentence() -> None:
     assert spoken(54836537.16, 1e5) == "54.8 million"
     assert spoken(-2.5e9, 1e8) == "−2.5 billion"
     assert spoken(1467.9, 1.0) == "1468"
-    assert observed(3.64, 0.01) == "3.64"
-    assert observed(1590.7873, 1.0) == "1590.8"
-    assert observed(84570989.0, 1e5) == "84.57 million"
-    assert observed(100.0, 10.0) == "100"
+    assert spoken(6.2e12, 1e10) == "6.20 trillion"
+    assert observed("3.640") == "3.64"
+    assert observed("84.50 million") == "84.5 million"
+    assert observed("100") == "100"
     assert significant(73.876) == "73.9"
     assert significant(0.0) == "0"
     assert significant(float("inf")) == "unknown"

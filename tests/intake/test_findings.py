@@ -46,7 +46,7 @@ def test_no_other_code_is_ever_reported(points: list[tuple[str, object]], aggreg
     ("text", "shown"),
     [
         ("unit_price", '"unit_price"'),
-        ("a\nb\u202ec", '"abc"'),
+        ("a\nb\u202ec", '"a bc"'),
         ("[x](https://example.com)", '"x(https example.com)"'),
         ("<b>`#1|2`</b>", '"b12/b"'),
         (":[//x", '" x"'),

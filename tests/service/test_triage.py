@@ -128,11 +128,11 @@ class TestBySimpleRules:
 
     @pytest.mark.parametrize("values", [season(120, 4), walk(120, 0.25), walk(120, 0.004)])
     def test_why_it_was_not_measured_is_said_and_nothing_is_claimed(self, values: Sequence[float]) -> None:
-        found = triage(monthly(values), 6, NotMeasured("it is busy with other jobs"))
+        found = triage(monthly(values), 6, NotMeasured("it is busy with other work"))
 
         assert (found.engine_error, found.engine_mae, found.engine_held_80, found.engine_counted_80) == (None,) * 4
-        assert found.engine_not_measured == "it is busy with other jobs"
-        assert evidence(found).endswith("; the embedded engine: not measured, it is busy with other jobs.")
+        assert found.engine_not_measured == "it is busy with other work"
+        assert evidence(found).endswith("; the embedded engine: not measured, it is busy with other work.")
         assert "engine was off" not in found.reason
 
 
