@@ -10,16 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sybilion_mcp.contract.request import MAX_HORIZON
+from sybilion_mcp.contract.numbers import sane_number
+from sybilion_mcp.contract.pipeline_info import PipelineInfo, read_pipeline_info
 from sybilion_mcp.outside import quoted
 
 _DATE = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2}(?:[T ].*)?)?", re.ASCII)
 _LAG = re.compile(r"(?:lag_)?(\d{1,4})(?:\.0*)?", re.ASCII)
 _HORIZON = re.compile(r"(?:horizon_)?(\d{1,4})", re.ASCII)
 _MEDIAN = 0.5
-_MOST_SERIES = 10**6  # no folder holds as many
-_LARGEST = 1e100  # no series gets there, and below it no mean or ratio of differences turns into NaN
-_SMALLEST = 1e-100  # what is nearer to zero counts as zero, so that no ratio overflows
 
 MOST_WINDOWS = 500
 """Past forecasts that are read of one job; the API sends those of a year."""
@@ -38,33 +36,6 @@ class ForecastMonth:
     month: str
     forecast: float
     quantiles: Mapping[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """A horizon that was tried; `relative_error` is the past error ÷ that of the better naive forecast."""
-
-    horizon: int
-    relative_error: float | None
-    good: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineInfo:
-    """What the embedded engine says of a forecast of its own; the API says nothing of the kind.
-
-    `candidates_offered` counts the driver series of the request and of the user's folder, also those of the folder
-    that were not tried: too short, or the series itself. Their names are outside text. `baseline_backtest_mae` is
-    the mean absolute error of the backtest's windows without drivers. None where it is not said.
-    """
-
-    drivers_in_forecast: bool | None = None
-    driverless_fallback: bool = False
-    ladder: tuple[Rung, ...] = ()
-    baseline_backtest_mae: float | None = None
-    candidates_offered: int | None = None
-    candidates_too_short: tuple[str, ...] = ()
-    candidates_same_as_series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +85,15 @@ def read_forecast(payload: object) -> Forecast:
     months = []
     for month, entry in _by_month(data.get("forecast_series"), artifact):
         quantiles = _quantiles(entry.get("quantile_forecast"), artifact)
-        forecast = _number(entry.get("forecast"))
+        forecast = sane_number(entry.get("forecast"))
         if forecast is None:
             forecast = _median(quantiles)
         if forecast is not None:
             months.append(ForecastMonth(month, forecast, quantiles))
     if not months:
         raise ArtifactError(f"{artifact}: no month carries a forecast")
-    horizon = _number(data.get("forecast_horizon"))
-    info = _pipeline_info(data.get("pipeline_info"))
+    horizon = sane_number(data.get("forecast_horizon"))
+    info = read_pipeline_info(data.get("pipeline_info"))
     return Forecast(tuple(months), len(months) if horizon is None else int(horizon), info)
 
 
@@ -159,7 +130,7 @@ def read_backtest_metrics(payload: object) -> Mapping[str, Mapping[str, float]]:
     metrics: dict[str, dict[str, float]] = {}
     for span, entry in _object(data, artifact, "data").items():
         given = _maybe_object(_maybe_object(entry, artifact, _shown(span)).get("metrics"), artifact, "metrics")
-        metrics[span] = {name: number for name, value in given.items() if (number := _number(value)) is not None}
+        metrics[span] = {name: number for name, value in given.items() if (number := sane_number(value)) is not None}
     return metrics
 
 
@@ -172,7 +143,7 @@ def read_input(payload: object) -> dict[str, float]:
     series = _object(body.get("timeseries"), artifact, "timeseries")
     if len(series) > MOST_MONTHS:
         raise ArtifactError(f"{artifact}: {len(series)} months are more than the {MOST_MONTHS} that are read")
-    values = {_month(date, artifact): _number(value) for date, value in series.items()}
+    values = {_month(date, artifact): sane_number(value) for date, value in series.items()}
     return {month: value for month, value in sorted(values.items()) if value is not None}
 
 
@@ -185,29 +156,6 @@ def _data(payload: object, artifact: str) -> object:
     if "data" not in envelope:
         raise ArtifactError(f"{artifact}: there is no data in it")
     return envelope["data"]
-
-
-def _pipeline_info(given: object) -> PipelineInfo | None:
-    """What of it has the expected type; the rest counts as not said."""
-    if not isinstance(given, dict):
-        return None
-    used, offered = given.get("drivers_in_forecast"), given.get("candidates_offered")
-    return PipelineInfo(
-        drivers_in_forecast=used if isinstance(used, bool) else None,
-        driverless_fallback=given.get("driverless_fallback") is True,
-        ladder=tuple(_rungs(_list(given.get("ladder")))),
-        baseline_backtest_mae=_number(given.get("baseline_backtest_mae")),
-        candidates_offered=offered if type(offered) is int and 0 <= offered < _MOST_SERIES else None,
-        candidates_too_short=_names(given.get("candidates_too_short")),
-        candidates_same_as_series=_names(given.get("candidates_same_as_series")),
-    )
-
-
-def _rungs(entries: list[object]) -> Iterator[Rung]:
-    for entry in entries[:MAX_HORIZON]:
-        horizon, good = (entry.get("horizon"), entry.get("good")) if isinstance(entry, dict) else (None, None)
-        if isinstance(entry, dict) and type(horizon) is int and 1 <= horizon <= MAX_HORIZON and isinstance(good, bool):
-            yield Rung(horizon, _number(entry.get("relative_error")), good)
 
 
 def _driver(key: str, entry: object, artifact: str) -> Driver:
@@ -231,7 +179,7 @@ def _driver(key: str, entry: object, artifact: str) -> Driver:
 def _overall(measure: Mapping[str, object]) -> float | None:
     """The API's own `overall.mean`; without it the mean over lags, which is how the API forms it."""
     overall = measure.get("overall")
-    given = _number(overall.get("mean") if isinstance(overall, dict) else overall)
+    given = sane_number(overall.get("mean") if isinstance(overall, dict) else overall)
     if given is not None:
         return given
     by_lag: dict[int, list[float]] = {}
@@ -252,7 +200,7 @@ def _lags(values: Mapping[str, object]) -> dict[int, float]:
     return {
         int(match[1]): number
         for key, value in values.items()
-        if (match := _LAG.fullmatch(key)) and (number := _number(value)) is not None
+        if (match := _LAG.fullmatch(key)) and (number := sane_number(value)) is not None
     }
 
 
@@ -272,10 +220,10 @@ def _window(entry: object, artifact: str) -> Window:
 
 def _window_month(month: str, entry: Mapping[str, object], artifact: str) -> WindowMonth:
     quantiles = _quantiles(entry.get("quantile_forecast"), artifact)
-    point = _number(entry.get("forecast"))
+    point = sane_number(entry.get("forecast"))
     if _MEDIAN in quantiles or point is None:
         point = _median(quantiles)
-    return WindowMonth(month, _number(entry.get("actual")), point, quantiles)
+    return WindowMonth(month, sane_number(entry.get("actual")), point, quantiles)
 
 
 def _quantiles(values: object, artifact: str) -> dict[float, float]:
@@ -286,7 +234,7 @@ def _quantiles(values: object, artifact: str) -> dict[float, float]:
             level = round(float(key), 6)
         except ValueError:
             continue
-        number = _number(value)
+        number = sane_number(value)
         if 0 < level < 1 and number is not None:
             quantiles[level] = number
     return dict(sorted(quantiles.items()))
@@ -330,23 +278,6 @@ def _object(value: object, artifact: str, what: str) -> dict[str, object]:
 
 def _maybe_object(value: object, artifact: str, what: str) -> dict[str, object]:
     return {} if value is None else _object(value, artifact, what)
-
-
-def _names(value: object) -> tuple[str, ...]:
-    return tuple(one for one in _list(value) if isinstance(one, str))
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _number(value: object) -> float | None:
-    """A finite number of sane size; null, text, booleans, NaN and infinities are none, and a trace is zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not -_LARGEST < value < _LARGEST:
-        return None
-    return float(value) if abs(value) >= _SMALLEST else 0.0
 
 
 def _mean(values: list[float]) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sybilion_mcp.contract.artifacts import PipelineInfo
+from sybilion_mcp.contract.pipeline_info import PipelineInfo
 from sybilion_mcp.outside import quoted
 
 _ALONE = "the forecast stands on the series alone"

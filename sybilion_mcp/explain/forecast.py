@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, PipelineInfo, Window
+from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, Window
 from sybilion_mcp.contract.months import index_of, month_index, month_of
+from sybilion_mcp.contract.pipeline_info import PipelineInfo
 from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import BAND_80, BAND_90, Skill
 from sybilion_mcp.explain.bands import RANKED, HalfWidth, half_widths, too_narrow

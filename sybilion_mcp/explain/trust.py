@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sybilion_mcp.contract.artifacts import PipelineInfo
 from sybilion_mcp.contract.months import index_of
+from sybilion_mcp.contract.pipeline_info import PipelineInfo
 from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import Skill, seasonal_change
 from sybilion_mcp.explain.bands import held_sentence, too_narrow, too_wide

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from sybilion_mcp.contract.artifacts import (
     ArtifactError,
-    PipelineInfo,
-    Rung,
     read_backtest_metrics,
     read_backtest_trajectories,
     read_external_signals,
     read_forecast,
     read_input,
 )
+from sybilion_mcp.contract.pipeline_info import PipelineInfo, Rung
 
 READERS: dict[str, Callable[[object], object]] = {
     "forecast.json": read_forecast,
