@@ -1,7 +1,8 @@
-"""The command line: serve (the default), demo, sandbox, explain, drivers."""
+"""The command line: serve (the default), demo, sandbox, explain, drivers, jobs."""
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.set_defaults(run=_explain)
 
     _add_drivers(commands.add_parser("drivers", help="your folder of series that may drive a forecast"))
+    _add_jobs(commands.add_parser("jobs", help="the jobs that are remembered here, and what is kept of them"))
     return parser
 
 
@@ -91,10 +93,43 @@ def _add_drivers(parser: argparse.ArgumentParser) -> None:
     remove.set_defaults(run=_drivers_remove)
 
 
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    job = "the id of a job, or how it begins"
+
+    listing = actions.add_parser("list", help="the jobs that were seen last first, a line for each")
+    listing.add_argument("--status", choices=["queued", "running", "completed", "failed", "canceled"])
+    listing.add_argument("--limit", type=int, default=20)
+    listing.set_defaults(run=_jobs_list)
+
+    show = actions.add_parser("show", help="status, cost, what was asked, and what is kept")
+    show.add_argument("job", metavar="JOB", help=job)
+    show.set_defaults(run=_jobs_show)
+
+    export = actions.add_parser("export", help="write a new folder that `explain` reads")
+    export.add_argument("job", metavar="JOB", help=job)
+    export.add_argument("folder", metavar="DIR", type=Path, help="does not exist yet")
+    export.set_defaults(run=_jobs_export)
+
+    forget = actions.add_parser("forget", help="drop a job and all that is kept of it; what it cost still counts")
+    forget.add_argument("job", metavar="JOB", help=job)
+    forget.add_argument("--yes", action="store_true", help="do not ask")
+    forget.set_defaults(run=_jobs_forget)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.secret_text import Secrets
     from sybilion_mcp.server import build_server
 
-    build_server(_settings(arguments)).run(arguments.transport)
+    settings = _settings(arguments)
+    secrets = Secrets(settings.secrets)
+
+    def crashed(_: object, error: BaseException, __: object) -> None:
+        """A traceback may quote what was sent."""
+        sys.stderr.write(secrets.hide("".join(traceback.format_exception(error))))
+
+    sys.excepthook = crashed
+    build_server(settings).run(arguments.transport)
     return 0
 
 
@@ -138,6 +173,30 @@ def _drivers_remove(arguments: argparse.Namespace) -> int:
     from sybilion_mcp.drivers_command import remove_drivers
 
     return remove_drivers(_settings(arguments).drivers_file, arguments.series)
+
+
+def _jobs_list(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.jobs_command import list_jobs
+
+    return list_jobs(_settings(arguments), arguments.status, arguments.limit)
+
+
+def _jobs_show(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.jobs_command import show_job
+
+    return show_job(_settings(arguments), arguments.job)
+
+
+def _jobs_export(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.jobs_command import export_job
+
+    return export_job(_settings(arguments), arguments.job, arguments.folder)
+
+
+def _jobs_forget(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.jobs_command import forget_job
+
+    return forget_job(_settings(arguments), arguments.job, ask=not arguments.yes)
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":

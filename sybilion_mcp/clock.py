@@ -3,5 +3,9 @@
 from datetime import UTC, date, datetime
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 def utc_today() -> date:
-    return datetime.now(UTC).date()
+    return utc_now().date()

@@ -17,8 +17,9 @@ ON_LOCAL = 'The embedded engine needs neither token nor network and is free: sub
 
 WORDS: dict[str, Words] = {
     "token_missing": Words(
-        "The Sybilion API needs a token and none is configured.",
-        "Ask the user to set SYBILION_API_TOKEN in the server's environment and restart it.",
+        "The Sybilion API needs a token and none is configured, or the file that should hold it cannot be read.",
+        "Ask the user to set SYBILION_API_TOKEN in the server's environment, or SYBILION_API_TOKEN_FILE to a file that "
+        "holds it and that the server may read, and to restart it. Never ask for the token itself.",
         "local",
         local_helps=True,
     ),

@@ -76,7 +76,7 @@ _REFUSALS = (
     "unknown_argument", "unknown_tool", "engine_missing", "extra_missing", "unreadable_artifact",
     "file_outside_allowed_folders", "file_not_found", "file_too_large", "file_unreadable", "file_too_many_rows",
     "file_exists", "column_not_found", "column_ambiguous", "sheet_not_found", "sheet_ambiguous", "ambiguous_dates",
-    "ambiguous_number", "storage_failed",
+    "ambiguous_number", "storage_failed", "secret_in_text",
 )  # fmt: skip
 
 CODES: tuple[str, ...] = (*WORDS, *_REFUSALS)
@@ -110,11 +110,14 @@ def unexpected(subject: Subject) -> Failure:
     return Failure("internal_error", words.message, words.hint, _next("find", subject))
 
 
+_MADE_NO_JOB = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+"""What the service answers to a submit that it declines; after anything else a job may exist."""
+
+
 def outcome_unknown(error: BackendError) -> bool:
     """Whether a submit that failed like this may still have made a job."""
     if isinstance(error, AnswerError):
-        declined = error.status == 503 and error.text != ""  # the API itself; a proxy's 503 may come after the job
-        return error.status >= 500 and not declined
+        return error.status not in _MADE_NO_JOB
     return not (isinstance(error, TransportError) and not error.sent)
 
 

@@ -157,10 +157,11 @@ LOST = [
     answered("submit", 502, "upstream"),
     answered("submit", 504, "upstream"),
     AnswerError("submit", 503, None, None),
+    answered("submit", 503, "integration unavailable"),
 ]
 DECLINED = [
     TransportError("submit", "unreachable", sent=False),
-    *(answered("submit", status, "no") for status in (400, 401, 402, 404, 413, 422, 429, 503)),
+    *(answered("submit", status, "no") for status in (400, 401, 402, 404, 413, 422, 429)),
 ]
 
 
@@ -188,7 +189,7 @@ def test_a_bug_during_a_submit_does_not_suggest_resubmitting() -> None:
     assert failure.next == NextStep("submit_forecast", {"series_id": "s_1", "soft_horizon": 12})
 
 
-@pytest.mark.parametrize("status", [401, 402, 503])
+@pytest.mark.parametrize("status", [401, 402])
 def test_a_submit_that_cannot_be_made_there_can_be_made_here(status: int) -> None:
     failure = failure_of(answered("submit", status, "no"))
 

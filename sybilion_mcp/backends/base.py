@@ -58,6 +58,14 @@ class TooLargeError(BackendError):
         self.limit = limit
 
 
+class Sink(Protocol):
+    """Where an artifact goes as it comes in; `restart` when it comes from the beginning again."""
+
+    async def restart(self) -> None: ...
+
+    async def add(self, chunk: bytes) -> None: ...
+
+
 class Backend(Protocol):
     """A service that turns a forecast request into a job and a job into artifacts."""
 
@@ -68,6 +76,10 @@ class Backend(Protocol):
     async def job(self, job_id: str) -> Job: ...
 
     async def artifact(self, job_id: str, name: str) -> bytes: ...
+
+    async def download(self, job_id: str, name: str, into: Sink, size: int | None = None) -> None:
+        """Pour an artifact out, whole or with a failure. `size` in bytes as listed; another one is a failure."""
+        ...
 
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
         """Every job of the account made since then. None when there are too many to be sure."""

@@ -1,7 +1,6 @@
 """The Sybilion API over HTTP: hosted, or the embedded engine in this process. Same wire, same client."""
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -11,11 +10,12 @@ from urllib.parse import quote
 import anyio
 import httpx
 import stamina
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
+from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TooLargeError, TransportError
 from sybilion_mcp.contract.jobs import Accepted, Account, Job, JobPage
 from sybilion_mcp.contract.request import encode
+from sybilion_mcp.secret_text import Secrets
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 ANSWER_SECONDS = 40.0
@@ -26,8 +26,6 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses of a GET that pass by themselves."""
 
-_TOKEN = re.compile(rb"sk_ops_[A-Za-z0-9_-]+")
-"""Should a service repeat a token in its answer, it goes no further."""
 JOB_PAGES = 25
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -56,18 +54,21 @@ class SybilionClient:
         self.name = name
         self._retry_seconds = retry_seconds
         self._answer_seconds = answer_seconds
+        self._secrets = Secrets([token] if token else [])
         self._http = httpx.AsyncClient(
             base_url=base_url,
             # Not compressed: what is small on the wire must not become large in memory.
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=timeout,
             transport=transport,
+            # On a connection used again, an answer that came twice would pass for the next request's.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     async def submit(self, body: Mapping[str, object]) -> Accepted:
         with self._signed(), _within(self._answer_seconds, "submit"):
             async with self._open("submit", "POST", "/api/v1/forecasts", encode(body)) as response:
-                return _decoded("submit", Accepted, await _read("submit", response, MAX_ANSWER_BYTES))
+                return self._decoded("submit", Accepted, await _read("submit", response, MAX_ANSWER_BYTES))
 
     async def job(self, job_id: str) -> Job:
         with self._signed():
@@ -78,9 +79,24 @@ class SybilionClient:
 
     async def artifact(self, job_id: str, name: str) -> bytes:
         """The bytes of one artifact, as sent. Raises `TooLargeError` above 100 MiB."""
+        whole = _Whole()
+        await self.download(job_id, name, whole)
+        return bytes(whole.content)
+
+    async def download(self, job_id: str, name: str, into: Sink, size: int | None = None) -> None:
+        """Pour one artifact out as it is sent, from the beginning again where the connection breaks.
+
+        Raises `TooLargeError` above 100 MiB, `TransportError` when it is not as long as announced, or as `size`.
+        """
         path = f"/api/v1/forecasts/{_segment(job_id)}/artifacts/{_segment(name)}"
         with self._signed():
-            return await self._get_bytes("artifact", path, MAX_ARTIFACT_BYTES, ARTIFACT_SECONDS)
+            async for attempt in self._attempts():
+                with attempt, _within(ARTIFACT_SECONDS, "artifact"):
+                    async with self._open("artifact", "GET", path) as response:
+                        await into.restart()
+                        came = await _pour("artifact", response, MAX_ARTIFACT_BYTES, into)
+                    if size is not None and came != size:
+                        raise TransportError("artifact", "unreadable_answer", sent=True)
 
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
         """Every job of the account made since then, and perhaps some older ones. None when they fill `JOB_PAGES`."""
@@ -111,15 +127,22 @@ class SybilionClient:
             raise
 
     async def _get(self, operation: str, path: str, model: type[Answer]) -> Answer:
-        content = await self._get_bytes(operation, path, MAX_ANSWER_BYTES, self._answer_seconds)
-        return _decoded(operation, model, _TOKEN.sub(b"[token]", content))
-
-    async def _get_bytes(self, operation: str, path: str, limit: int, seconds: float | None) -> bytes:
-        async for attempt in stamina.retry_context(on=_passes_by_itself, attempts=4, timeout=self._retry_seconds):
-            with attempt, _within(seconds, operation):
+        async for attempt in self._attempts():
+            with attempt, _within(self._answer_seconds, operation):
                 async with self._open(operation, "GET", path) as response:
-                    return await _read(operation, response, limit)
-        raise AssertionError("stamina ends with a result or the last error")
+                    content = await _read(operation, response, MAX_ANSWER_BYTES)
+                    return self._decoded(operation, model, content)
+        raise AssertionError("the attempts end with a result or the last error")
+
+    def _decoded(self, operation: str, model: type[Answer], content: bytes) -> Answer:
+        """Should a service repeat a token in its answer, it goes no further."""
+        try:
+            return model.model_validate_json(self._secrets.hide(content.decode()))
+        except ValueError as error:  # no UTF-8, or not what the model takes
+            raise TransportError(operation, "unreadable_answer", sent=True) from error
+
+    def _attempts(self) -> AsyncIterator[stamina.Attempt]:
+        return aiter(stamina.retry_context(on=_passes_by_itself, attempts=4, timeout=self._retry_seconds))
 
     @asynccontextmanager
     async def _open(
@@ -172,16 +195,40 @@ def _passes_by_itself(error: Exception) -> bool:
     return isinstance(error, TransportError) and error.kind != "unreadable_answer"
 
 
+class _Whole:
+    """What is small enough to be in memory."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    async def restart(self) -> None:
+        self.content.clear()
+
+    async def add(self, chunk: bytes) -> None:
+        self.content += chunk
+
+
 async def _read(operation: str, response: httpx.Response, limit: int) -> bytes:
     """The body, never more than `limit` bytes of it in memory."""
+    whole = _Whole()
+    await _pour(operation, response, limit, whole)
+    return bytes(whole.content)
+
+
+async def _pour(operation: str, response: httpx.Response, limit: int, into: Sink) -> int:
+    """Pass the body on as it comes, at most `limit` bytes of it; how many there were: as many as were announced."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise TransportError(operation, "unreadable_answer", sent=True)
-    content = bytearray()
+    came = 0
     async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > limit:
+        came += len(chunk)
+        if came > limit:
             raise TooLargeError(operation, limit)
-    return bytes(content)
+        await into.add(chunk)
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) != came:
+        raise TransportError(operation, "unreadable_answer", sent=True)
+    return came
 
 
 async def _error(operation: str, response: httpx.Response) -> AnswerError:
@@ -192,10 +239,3 @@ async def _error(operation: str, response: httpx.Response) -> AnswerError:
     body = body if isinstance(body, dict) else None
     trace_id = response.headers.get("x-trace-id") or (body or {}).get("trace_id")
     return AnswerError(operation, response.status_code, body, str(trace_id) if trace_id else None)
-
-
-def _decoded(operation: str, model: type[Answer], content: bytes) -> Answer:
-    try:
-        return model.model_validate_json(content)
-    except ValidationError as error:
-        raise TransportError(operation, "unreadable_answer", sent=True) from error

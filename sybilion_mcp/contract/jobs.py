@@ -41,6 +41,7 @@ Flag = Annotated[bool, BeforeValidator(lambda given: given is True)]
 Cents = Annotated[
     int | None, BeforeValidator(lambda given: given if type(given) is int and 0 <= given <= 10**9 else None)
 ]
+Size = Annotated[int | None, BeforeValidator(lambda given: given if type(given) is int and given >= 0 else None)]
 
 
 class Accepted(_Lenient):
@@ -50,9 +51,10 @@ class Accepted(_Lenient):
 
 
 class ArtifactRef(_Lenient):
-    """One artifact on offer."""
+    """One artifact on offer; `size` in bytes."""
 
     name: Annotated[str, Field(min_length=1, max_length=255)]
+    size: Size = None
 
 
 class PipelineError(_Lenient):

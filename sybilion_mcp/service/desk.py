@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import anyio
 
 from sybilion_mcp.backends.base import Backend
-from sybilion_mcp.clock import utc_today
+from sybilion_mcp.clock import utc_now, utc_today
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.files import AllowedFolders
+from sybilion_mcp.service.looks import Looks
 from sybilion_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Desk:
     today: Callable[[], date] = utc_today
     executor: Executor | None = None
     """Where embedded jobs run; worker processes of our own when none is given."""
+    now: Callable[[], datetime] = utc_now
+    """When something was asked and how long ago; in UTC."""
+    looks: Looks = field(default_factory=Looks)
+    """At jobs; whoever waits for the same one shares them."""
     _backends: dict[str, Backend] = field(default_factory=dict)
     _store: "Store | None" = None
     _app: "Starlette | None" = None

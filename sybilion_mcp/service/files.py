@@ -5,13 +5,14 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sybilion_mcp.hints import Refusal
 
 MAX_BYTES = 20_000_000
+_COPIED_BYTES = 2**20
 
 # Windows has neither of these; there the checks by path have to do.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -102,7 +103,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file that does not exist yet, whole or not at all; nothing is ever overwritten.
 
     Raises Refusal `file_exists`, `file_unreadable` (the folder cannot be written to).
@@ -111,8 +112,8 @@ def write_new(path: Path, data: bytes) -> None:
         with _folder_of(path) as (folder, name):
             draft = f"{name[: -len(path.name)]}.{secrets.token_hex(8)}.part"
             try:
-                _write(draft, data, folder)
-                _publish(draft, name, data, folder)
+                _write(draft, pieces, folder)
+                _publish(draft, name, folder)
             finally:
                 _remove(draft, folder)
     except FileExistsError as failure:
@@ -125,25 +126,27 @@ def write_new(path: Path, data: bytes) -> None:
         ) from failure
 
 
-def _publish(draft: str, name: str, data: bytes, folder: int | None) -> None:
+def _publish(draft: str, name: str, folder: int | None) -> None:
     """Give the finished draft its name; a hard link, unlike a rename, fails when the name is taken."""
     try:
         os.link(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError as failure:
         if failure.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        _write(name, data, folder)  # a file system without hard links, such as exFAT
+        with os.fdopen(os.open(draft, os.O_RDONLY | _NO_LINK | _NO_WAIT, dir_fd=folder), "rb") as file:
+            written = iter(lambda: file.read(_COPIED_BYTES), b"")
+            _write(name, written, folder)  # a file system without hard links, such as exFAT
 
 
-def _write(name: str, data: bytes, folder: int | None) -> None:
+def _write(name: str, pieces: Iterable[bytes], folder: int | None) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_BINARY", 0)
     opened = os.open(name, flags, 0o666, dir_fd=folder)
     try:
         with os.fdopen(opened, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(opened)
-    except OSError:
+    except BaseException:  # the pieces may fail too
         _remove(name, folder)
         raise
 

@@ -3,34 +3,58 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from math import ceil
 
 import anyio
 
-from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError
+from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError, TransportError
 from sybilion_mcp.contract.jobs import Job, is_job_id
-from sybilion_mcp.hint_words import words_of
-from sybilion_mcp.hints import Refusal
+from sybilion_mcp.hint_words import ON_LOCAL, words_of
+from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.spend import Expectation, expectation
+from sybilion_mcp.service.keeping import downloaded
+from sybilion_mcp.service.looks import Watcher
+from sybilion_mcp.service.spend import Expectation, expected_for
 from sybilion_mcp.store.records import StoredJob, Submission
 
 MAX_WAIT_SECONDS = 45
+"""What a caller may ask for. Some hosts give a call up after a minute."""
+WAITING_SECONDS = 40.0
+"""Of what was asked for: an answer comes before `MAX_WAIT_SECONDS`, whatever it has to look for or to keep."""
+ANSWER_SECONDS = 43.0
+"""For the first look, the waiting and the keeping together; the rest is for the store."""
 KEEPING_SECONDS = 15
 """For the results of a job that has just finished; what does not come in time is fetched at the next look."""
 MAX_ARTIFACTS = 20
 """Kept of one job; the API knows six."""
 NAMED = 5
 """Unfinished jobs that are told by name."""
-_UNFINISHED_SINCE = timedelta(days=7)
-_PACE = {"local": (0.1, 1.0)}
+LISTING_SECONDS = 10.0
+"""For finding them; a failure without names comes sooner than one with them."""
+_UNFINISHED_SINCE = timedelta(days=2)
+LOCAL_PACE = (0.1, 1.0)
 HOSTED_PACE = (2.0, 10.0)
+_LONGEST_PAUSE = 60
+"""Seconds until a caller is to look again, at most."""
+_SOONEST = 15
+"""Seconds until a caller may submit again where too many jobs run, at least."""
 
-Progress = Callable[[Job, float], Awaitable[None]]
-"""Called with the job and the seconds since it was made, after every look at an unfinished job."""
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An unfinished job, and what such jobs usually take."""
+
+    job: Job
+    expected: Expectation
+
+
+Progress = Callable[[Running, float], Awaitable[None]]
+"""Called after every look at an unfinished job. The seconds since it was made grow from call to call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +71,77 @@ class Followed:
     expected: Expectation
     again: Mapping[str, object]
 
+    @property
+    def poll_after_s(self) -> int | None:
+        """When to look again; None when nothing more will happen."""
+        return None if self.job.finished else poll_after(self.expected, self.elapsed_s or 0.0)
+
 
 async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progress) -> Followed:
     """Look at the job, and again with growing pauses until it is finished or `wait_seconds` are over.
 
-    Raises `BackendError` when the first look fails; a later one that fails ends the waiting with what is known.
+    All who wait for a job share its looks. Raises `BackendError` when the first look fails; a later one that fails
+    ends the waiting with what is known.
     """
-    deadline = anyio.current_time() + wait_seconds
-    known = await current(desk, job_id)
+    began = anyio.current_time()
+    patience, end = began + min(wait_seconds, WAITING_SECONDS), began + ANSWER_SECONDS
+    known = await _known(desk, job_id)
     job = known.job
-    pause, longest = _PACE.get(known.backend, HOSTED_PACE)
-    with suppress(BackendError), anyio.CancelScope(deadline=deadline):
-        while not job.finished:
-            await progress(job, elapsed_seconds(job) or 0.0)
-            await anyio.sleep(pause)
-            pause = min(pause * 1.5, longest)
-            job = await look(desk, desk.backend(known.backend), job_id)
-    with anyio.CancelScope(deadline=max(deadline, anyio.current_time() + KEEPING_SECONDS)):
+    if job is None or not job.finished:
+        backend = desk.backend(known.backend)
+        pace = LOCAL_PACE if known.backend == "local" else HOSTED_PACE
+        with desk.looks.watching((known.backend, job_id), partial(look, desk, backend, job_id), pace) as watcher:
+            job = await _first(watcher, known.backend, end)
+            with suppress(BackendError), anyio.CancelScope(deadline=patience):
+                while not job.finished:
+                    waited = anyio.current_time() - began
+                    elapsed_s = max(elapsed_seconds(job, desk.now()) or 0.0, waited)
+                    await progress(Running(job, known.expected), elapsed_s)
+                    job = await watcher.following()
+    with anyio.CancelScope(deadline=min(end, max(patience, anyio.current_time() + KEEPING_SECONDS))):
         await keep(desk, job, known.backend)
-    return await _followed(desk, job, known.backend)
+    return await _followed(desk, job, known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the desk knows of a job without asking its backend."""
+
+    job: Job | None
+    backend: str
+    submission: Submission | None
+    expected: Expectation
+
+
+async def _known(desk: Desk, job_id: str) -> _Known:
+    """Read once for all who ask at the same time. Raises `Refusal` for what cannot be an id."""
+    if not is_job_id(job_id):
+        raise Refusal("job_not_found")
+
+    async def read() -> _Known:
+        stored = await desk.store.job(job_id)
+        submission = await desk.store.submission_of(job_id)
+        backend = stored.backend if stored else desk.settings.default_backend
+        return _Known(stored.job if stored else None, backend, submission, await _expected(desk, backend, submission))
+
+    return await desk.looks.shared.once(("known", job_id), read)
+
+
+async def _first(watcher: Watcher, backend: str, end: float) -> Job:
+    """The look that a caller came for. Raises `BackendError`, also when it has not come in the end."""
+    with anyio.CancelScope(deadline=end):
+        return await watcher.latest()
+    error = TransportError("job", "timed_out", sent=True)
+    error.backend = backend
+    raise error
+
+
+def poll_after(expected: Expectation, elapsed_s: float) -> int:
+    """Seconds until another look is worth it: many while the end is far, fewer when it is near, more when overdue."""
+    low, high = expected.seconds
+    near = max(high / 60, 1.0)
+    seconds = 2 * near if elapsed_s > high else max((low - elapsed_s) / 2, near)
+    return min(ceil(seconds), _LONGEST_PAUSE)
 
 
 async def current(desk: Desk, job_id: str) -> StoredJob:
@@ -79,7 +155,8 @@ async def current(desk: Desk, job_id: str) -> StoredJob:
     if stored is not None and stored.job.finished:
         return stored
     backend = desk.backend(stored.backend if stored else None)
-    return StoredJob(await look(desk, backend, job_id), backend.name)
+    job = await desk.looks.now((backend.name, job_id), partial(look, desk, backend, job_id))
+    return StoredJob(job, backend.name)
 
 
 async def look(desk: Desk, backend: Backend, job_id: str) -> Job:
@@ -93,17 +170,19 @@ async def keep(desk: Desk, job: Job, backend: str) -> None:
 
     What cannot be had now is left out: the next look tries again, and reading it by name says why.
     """
-    if not job.finished or not job.artifacts:
-        return
+    if job.finished and job.artifacts:
+        await desk.looks.shared.once(("keep", backend, job.job_id), partial(_keep, desk, job, backend))
+
+
+async def _keep(desk: Desk, job: Job, backend: str) -> None:
     kept = set(await desk.store.artifact_names(job.job_id))
     for name in [one.name for one in job.artifacts[:MAX_ARTIFACTS] if one.name not in kept]:
         try:
-            content = await desk.backend(backend).artifact(job.job_id, name)
+            async with downloaded(desk, job, backend, name):
+                pass  # it is kept
         except (BackendError, Refusal) as error:
-            if _only_this_one(error):
-                continue
-            return
-        await desk.store.put_artifact(job.job_id, name, content)
+            if not _only_this_one(error):
+                return
 
 
 def _only_this_one(error: BackendError | Refusal) -> bool:
@@ -111,19 +190,23 @@ def _only_this_one(error: BackendError | Refusal) -> bool:
     return isinstance(error, TooLargeError) or (isinstance(error, AnswerError) and error.status in (404, 413))
 
 
-def elapsed_seconds(job: Job) -> float | None:
+def elapsed_seconds(job: Job, now: datetime) -> float | None:
     if job.created is None:
         return None
-    return max(((job.ended or datetime.now(UTC)) - job.created).total_seconds(), 0.0)
+    return max(((job.ended or now) - job.created).total_seconds(), 0.0)
 
 
-async def _followed(desk: Desk, job: Job, backend: str) -> Followed:
-    names = set(await desk.store.artifact_names(job.job_id)) | {one.name for one in job.artifacts[:MAX_ARTIFACTS]}
-    submission = await desk.store.submission_of(job.job_id)
+async def _followed(desk: Desk, job: Job, known: _Known) -> Followed:
+    kept = await desk.looks.shared.once(("kept", job.job_id), partial(desk.store.artifact_names, job.job_id))
+    names = set(kept) | {one.name for one in job.artifacts[:MAX_ARTIFACTS]}
+    again = asked_again(known.submission) if known.submission else {}
+    elapsed_s = elapsed_seconds(job, desk.now())
+    return Followed(job, known.backend, elapsed_s, tuple(sorted(names)), known.expected, again)
+
+
+async def _expected(desk: Desk, backend: str, submission: Submission | None) -> Expectation:
     limit = options_of(submission.request).get("driver_limit") if submission else None
-    expected = expectation(backend, limit if isinstance(limit, int) else None)
-    again = asked_again(submission) if submission else {}
-    return Followed(job, backend, elapsed_seconds(job), tuple(sorted(names)), expected, again)
+    return await expected_for(desk, backend, limit if isinstance(limit, int) else None)
 
 
 def asked_again(submission: Submission) -> dict[str, object]:
@@ -137,19 +220,53 @@ def asked_again(submission: Submission) -> dict[str, object]:
     }
 
 
-async def engine_full(desk: Desk) -> Refusal:
-    """What to say when the embedded engine takes no more jobs, with those it has. Raises `BackendError`."""
-    words = words_of("too_many_jobs", "local")
-    recent = await desk.backend("local").recent_jobs(datetime.now(UTC) - _UNFINISHED_SINCE) or []
-    unfinished = sorted((job for job in recent if not job.finished), key=lambda job: job.created_at or "")
-    names = [identifier(job.job_id) for job in unfinished]
-    if not names:  # they ended meanwhile
-        return Refusal("too_many_jobs", words.message, words.hint, retry_after_s=words.retry_after_s)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+def is_too_many_jobs(error: BackendError) -> bool:
+    return explain(error, Subject("submit_forecast")).code == "too_many_jobs"
+
+
+async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
+    """What to say when a backend takes no more jobs: those that run, the oldest first, and when to come back."""
+    words = words_of("too_many_jobs", backend)
+    hint = f"{words.hint} {ON_LOCAL}" if words.local_helps else words.hint
+    unfinished = await _unfinished(desk, backend)
+    if not unfinished:  # they ended meanwhile, or cannot be told
+        return Refusal("too_many_jobs", words.message, hint, retry_after_s=words.retry_after_s)
+    told = [_named(job, backend, desk.now()) for job in unfinished[:NAMED]]
+    more = f" and {len(unfinished) - NAMED} more" if len(unfinished) > NAMED else ""
+    oldest = unfinished[0]
+    expected = await _expected(desk, backend, await desk.store.submission_of(oldest.job_id))
+    seconds = _until_done(expected, elapsed_seconds(oldest, desk.now()) or 0.0)
+    wait = {"job_id": identifier(oldest.job_id), "wait_seconds": min(seconds, MAX_WAIT_SECONDS)}
     return Refusal(
         "too_many_jobs",
         words.message,
-        f"{words.hint} Unfinished, the oldest first: {', '.join(names[:NAMED])}{more}.",
-        next=NextStep("get_status", {"job_id": names[0], "wait_seconds": words.retry_after_s}, "then submit again"),
-        retry_after_s=words.retry_after_s,
+        f"{hint} Unfinished, the oldest first: {', '.join(told)}{more}.",
+        next=NextStep("get_status", wait, "then submit again"),
+        retry_after_s=seconds,
     )
+
+
+async def _unfinished(desk: Desk, backend: str) -> list[Job]:
+    """The account's jobs that still run, the oldest first; none when they cannot be told."""
+    with suppress(BackendError), anyio.move_on_after(LISTING_SECONDS):
+        since = desk.now() - _UNFINISHED_SINCE
+        recent = await desk.backend(backend).recent_jobs(since) or []
+        return sorted((job for job in recent if not job.finished), key=lambda job: job.created or since)
+    return []
+
+
+def _named(job: Job, backend: str, now: datetime) -> str:
+    """Its id, and how long it runs where that matters: on the embedded engine each takes seconds."""
+    seconds = elapsed_seconds(job, now)
+    age = "" if seconds is None or backend == "local" else f" ({job_time(seconds)})"
+    return f"{identifier(job.job_id)}{age}"
+
+
+def _until_done(expected: Expectation, elapsed_s: float) -> int:
+    """Seconds until a job is probably done, from the middle of the usual range."""
+    low, high = expected.seconds
+    return max(int((low + high) / 2 - elapsed_s), ceil(high / 30), _SOONEST)
+
+
+def job_time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

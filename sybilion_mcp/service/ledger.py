@@ -4,32 +4,49 @@ Rather nothing is decided than a wrong job taken for the answer, or a second one
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import isclose
 
 import anyio
 
-from sybilion_mcp.backends.base import AnswerError, Backend, BackendError
+from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError
 from sybilion_mcp.contract.artifacts import ArtifactError, read_input
-from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
 from sybilion_mcp.hints import Refusal, outcome_unknown
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import current
-from sybilion_mcp.store.records import Submission, now
+from sybilion_mcp.store.records import Submission, timestamp
 
 LOST_AFTER = timedelta(minutes=2)
 """A submit whose answer never came and whose job shows in no list after this time made no job."""
-NEAR = timedelta(hours=1)
-"""As long as an unknown job was made this close to a lost submit, it may be its job: clocks are that wrong at most."""
-CLAIM = (timedelta(minutes=-2), timedelta(minutes=10))
-"""When the job of a lost submit was made, seen from its sending; clocks differ by a minute or two."""
+SENT_WITHIN = timedelta(seconds=30)
+"""What is written down leaves this soon or not at all: then it has arrived, or is given up, before `LOST_AFTER`."""
+NEAR = timedelta(hours=26)
+"""A job made this close to a lost submit may be its job: clocks set to another time zone are that wrong."""
 COMPARED = 20
-"""Among more unknown jobs than that, none is read to tell whose it is."""
+"""Of more jobs than that, only those made closest to the submit are read to tell whose they are."""
 NAMED = 3
+DEFAULTS: Mapping[str, object] = {
+    "soft_horizon": None,
+    "hard_horizon": None,
+    "backtest": False,
+    "strictly_positive": False,
+    "recency_factor": None,
+    "aux_timeseries": None,
+    "filters.limit": None,
+    "filters.regions": None,
+    "filters.categories": None,
+    "timeseries_metadata.title": None,
+    "timeseries_metadata.description": None,
+    "timeseries_metadata.keywords": None,
+}
+"""What a request may say beside its numbers, and what silence means."""
+DECISIVE = frozenset({"soft_horizon", "hard_horizon", "backtest", "strictly_positive", "recency_factor"})
+"""What a service repeats as it was sent: where one of these is said on both sides and differs, another was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +68,6 @@ async def standing(desk: Desk, backend: Backend, request_hash: str, *, resubmit:
     if earlier.job_id is None:
         return await _of_lost(desk, backend, earlier, resubmit=resubmit)
     stored = await desk.store.job(earlier.job_id)
-    if earlier.state == "adopted" and stored and await _made_by(desk, backend, stored.job, earlier) is False:
-        await desk.store.release_job(earlier.submission_id)
-        return await standing(desk, backend, request_hash, resubmit=resubmit)
     if stored is not None and stored.job.status in ("failed", "canceled"):
         await desk.store.retire_submission(earlier.submission_id)
         return Standing()
@@ -64,6 +78,10 @@ async def standing(desk: Desk, backend: Backend, request_hash: str, *, resubmit:
 
 async def send(desk: Desk, backend: Backend, question: Submission) -> str:
     """Ask what is written down already; the id of its job. Raises `BackendError` when there is none, or none known."""
+    if desk.now() - datetime.fromisoformat(question.created_at) > SENT_WITHIN:
+        # This process slept meanwhile, and another one may take the question for lost at any moment.
+        await desk.store.reject_submission(question.submission_id)
+        raise being_sent()
     try:
         accepted = await backend.submit(dict(question.request))
     except BackendError as error:
@@ -77,7 +95,7 @@ async def send(desk: Desk, backend: Backend, question: Submission) -> str:
             await desk.store.lose_submission(question.submission_id)
         raise
     with anyio.CancelScope(shield=True):
-        job = Job(job_id=accepted.job_id, status="queued", created_at=now())
+        job = Job(job_id=accepted.job_id, status="queued", created_at=timestamp(desk.now()))
         if not await desk.store.accept_submission(question.submission_id, job, backend.name):
             await desk.store.lose_submission(question.submission_id)  # the id of a job that answers something else
             raise being_sent()
@@ -94,63 +112,101 @@ def being_sent() -> Refusal:
 
 
 async def _of_lost(desk: Desk, backend: Backend, lost: Submission, *, resubmit: bool) -> Standing:
-    """Look for the job of a submit whose answer never came."""
+    """Look for the job of a submit whose answer never came. Only its content proves that it is the one."""
     sent = datetime.fromisoformat(lost.created_at)
-    early = datetime.now(UTC) - sent <= LOST_AFTER
-    if early and lost.state == "sending":
-        raise being_sent()
     recent = await backend.recent_jobs(sent - NEAR)
-    candidates = await _candidates(desk, backend, recent or [], lost)
-    taken = _likely(candidates, sent) if recent is not None else None
-    if taken is not None and await desk.store.adopt_job(lost, taken):
-        return Standing(answer=replace(lost, state="adopted", job_id=taken.job_id))
-    if early:
+    found = await _compared(desk, backend, recent or [], lost)
+    # A list says less of a job than the job itself: not settled to us, it is looked at before it is read.
+    ours = [job.model_copy(update={"settled": False}) for job, verdict in found if verdict]
+    if ours and await desk.store.accept_submission(lost.submission_id, ours[0], backend.name):
+        return Standing(answer=replace(lost, state="accepted", job_id=ours[0].job_id))
+    candidates = [job for job, _ in found if job.status not in ("failed", "canceled")]
+    unfinished = [job for job in candidates if not await _has_all(backend, job)]
+    if unfinished:
+        raise _being_reconciled(unfinished)
+    if desk.now() - sent <= LOST_AFTER:
         raise being_sent()
-    if recent is not None and not candidates:  # certainly none: what it was to replace may stand again
+    if recent is not None and not candidates:  # none, or none that answers: what it was to replace may stand again
         await desk.store.reject_submission(lost.submission_id)
         return await standing(desk, backend, lost.request_hash, resubmit=resubmit)
     if resubmit:
         return Standing(replaced=lost)
-    raise _cannot_tell([job for job, _ in candidates])
+    raise _cannot_tell(candidates)
 
 
-async def _candidates(
+async def _compared(
     desk: Desk, backend: Backend, recent: Sequence[Job], lost: Submission
 ) -> list[tuple[Job, bool | None]]:
-    """The jobs that the lost submission may have made, each with what its content says about that."""
+    """The jobs that the lost submission may have made, nearest first, with what their contents say about that."""
     sent = datetime.fromisoformat(lost.created_at)
     known = await desk.store.submitted_job_ids()
-    unknown = [job for job in recent if job.job_id not in known]
-    near = [job for job in unknown if job.created is None or abs(job.created - sent) <= NEAR]
-    few = len(near) <= COMPARED
-    judged = [(job, await _made_by(desk, backend, job, lost) if few else None) for job in near]
-    return [(job, verdict) for job, verdict in judged if verdict is not False]
+    apart = {job.job_id: abs(job.created - sent) if job.created else NEAR for job in recent}
+    unknown = [job for job in recent if job.job_id not in known and apart[job.job_id] <= NEAR]
+    found: list[tuple[Job, bool | None]] = []
+    for place, job in enumerate(sorted(unknown, key=lambda job: apart[job.job_id])):
+        verdict = await _made_by(backend, job, lost) if place < COMPARED else None
+        if verdict is not False:
+            found.append((job, verdict))
+        if verdict:
+            break
+    return found
 
 
-def _likely(candidates: Sequence[tuple[Job, bool | None]], sent: datetime) -> Job | None:
-    """The one job whose content is ours, or the only candidate there is while it has no content yet."""
-    ours = [job for job, verdict in candidates if verdict] or [job for job, _ in candidates]
-    if len(ours) != 1 or ours[0].created is None or not CLAIM[0] <= ours[0].created - sent <= CLAIM[1]:
-        return None
-    confirmed = (ours[0], True) in candidates
-    return ours[0] if confirmed or ours[0].status != "completed" else None
-
-
-async def _made_by(desk: Desk, backend: Backend, job: Job, lost: Submission) -> bool | None:
-    """Whether a job was made for these numbers. None: nobody can tell, or not before it is completed."""
+async def _made_by(backend: Backend, job: Job, lost: Submission) -> bool | None:
+    """Whether a job was made for this request. None: nobody can tell, or not before it is completed."""
     if job.status != "completed":
         return None
     try:
-        kept = await desk.store.artifact(job.job_id, "input.json")
-        content = await backend.artifact(job.job_id, "input.json") if kept is None else kept
-        theirs = read_input(json.loads(content))
-    except (BackendError, ArtifactError, ValueError, RecursionError):
+        return _same(lost.request, json.loads(await backend.artifact(job.job_id, "input.json")))
+    except AnswerError as error:
+        if error.status >= 500 or error.status in (401, 403, 429):  # the next call may learn more
+            raise
         return None
-    ours = read_input(lost.request)
+    except (TooLargeError, ArtifactError, ValueError, RecursionError):
+        return None
+
+
+def _same(asked: Mapping[str, object], made: Mapping[str, object]) -> bool | None:
+    """Whether a job's input is what was asked. None: its numbers are, and not everything else. Raises `ArtifactError`.
+
+    A service may write an option in a way of its own, so that no other difference proves another question.
+    """
+    ours, theirs = read_input(asked), read_input(made)
     common = ours.keys() & theirs.keys()
     if not common or any(not isclose(ours[month], theirs[month], rel_tol=1e-6, abs_tol=1e-12) for month in common):
         return False
-    return True if ours.keys() == theirs.keys() else None
+    data = made.get("data")
+    here, there = _said(asked), _said(data if "timeseries" not in made and isinstance(data, dict) else made)
+    differing = {name for name, silence in DEFAULTS.items() if here.get(name, silence) != there.get(name, silence)}
+    if here.get("filters.limit") is None and there.get("filters.limit") != 0:
+        differing.discard("filters.limit")  # a service writes down its own where none was asked for
+    limits = (here.get("filters.limit"), there.get("filters.limit"))
+    if "filters.limit" in differing and 0 in limits and limits[1] is not None:
+        return False  # with drivers, and without
+    if any(name in here and name in there for name in differing & DECISIVE):
+        return False
+    return None if differing or ours.keys() != theirs.keys() else True
+
+
+def _said(body: Mapping[str, object]) -> dict[str, object]:
+    """What a request says beside the numbers, by its path; null and what is empty say nothing, false and 0 do."""
+    said: dict[str, object] = {}
+    for name, value in body.items():
+        if name != "timeseries":
+            said |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: one for name, one in said.items() if one is not None and one != "" and one != [] and one != {}}
+
+
+async def _has_all(backend: Backend, job: Job) -> bool:
+    """Whether a job can be read, or never will be: artifacts come with settlement, of which a list need not tell."""
+    if job.status == "completed" and not job.settled:
+        try:
+            return (await backend.job(job.job_id)).finished
+        except AnswerError as error:
+            if error.status == 404:
+                return True
+            raise
+    return job.status in FINAL_STATUSES
 
 
 async def _over(desk: Desk, job_id: str) -> bool:
@@ -163,19 +219,33 @@ async def _over(desk: Desk, job_id: str) -> bool:
         raise
 
 
+def _being_reconciled(unfinished: Sequence[Job]) -> Refusal:
+    return Refusal(
+        "submission_unknown",
+        f"This very question was sent before and its answer was lost; it is being reconciled. "
+        f"{_named(unfinished)} may be its job: that shows once it is completed.",
+        "Do not set resubmit. Call again with the same arguments in two minutes: it looks again and never pays twice. "
+        "get_status tells how far a job is.",
+        retry_after_s=120,
+    )
+
+
+def _named(jobs: Sequence[Job]) -> str:
+    names = ", ".join(identifier(job.job_id) for job in jobs[:NAMED])
+    return f"{names} and {len(jobs) - NAMED} more" if len(jobs) > NAMED else names
+
+
 def _cannot_tell(candidates: Sequence[Job]) -> Refusal:
-    names = [identifier(job.job_id) for job in candidates[:NAMED]]
-    if not names:
+    if not candidates:
         return Refusal(
             "submission_unknown",
             "This very question was sent before, its answer was lost, and the account has too many jobs to find it.",
             "Look for its job on the dashboard. If there is none and the user agrees to pay, call again with "
             "resubmit=true.",
         )
-    more = f" and {len(candidates) - NAMED} more" if len(candidates) > NAMED else ""
     return Refusal(
         "submission_unknown",
-        f"This very question was sent before and its answer was lost; its job may be {', '.join(names)}{more}.",
+        f"This very question was sent before and its answer was lost; its job may be {_named(candidates)}.",
         "Follow them with get_status. If none is it and the user agrees to pay again, call again with resubmit=true.",
-        next=NextStep("get_status", {"job_id": names[0]}),
+        next=NextStep("get_status", {"job_id": identifier(candidates[0].job_id)}),
     )

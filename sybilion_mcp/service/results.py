@@ -4,11 +4,14 @@ What makes reports is imported with the first one: a server answers its first qu
 """
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-import anyio
+import anyio.from_thread
+import anyio.to_thread
 
 from sybilion_mcp.backends.base import AnswerError, TooLargeError
 from sybilion_mcp.contract.artifacts import ArtifactError
@@ -19,7 +22,9 @@ from sybilion_mcp.service import pages
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.files import write_new
 from sybilion_mcp.service.follow import current
+from sybilion_mcp.service.keeping import downloaded
 from sybilion_mcp.service.pages import Page
+from sybilion_mcp.store.draft import DamagedArtifact
 
 if TYPE_CHECKING:
     from sybilion_mcp.explain.facts import Report
@@ -35,6 +40,21 @@ FILES = {
 PAGED_BYTES = 2 * 2**20
 """Of an artifact that is read in pages: each page takes reading all of it."""
 
+Value = TypeVar("Value")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An artifact that is not in memory: its size in bytes, and its bytes in pieces, to be read once."""
+
+    size: int
+    pieces: AsyncIterator[bytes]
+
+    async def whole(self) -> bytes:
+        return b"".join([piece async for piece in self.pieces])
+
 
 async def report(desk: Desk, job_id: str) -> "Report":
     """What a finished job says, beside other jobs on its series.
@@ -46,8 +66,7 @@ async def report(desk: Desk, job_id: str) -> "Report":
     from sybilion_mcp.service.related import others
 
     job, backend = await finished_job(desk, job_id)
-    sizes = await desk.store.artifact_sizes(job_id)
-    read = {name: await _reported(desk, job, backend, name, sizes.get(name)) for name in REPORTED}
+    read = {name: await _reported(desk, job, backend, name) for name in REPORTED}
     artifacts = {name: content for name, content in read.items() if content is not None}
     _check_forecast(artifacts, job_id)
     submission = await desk.store.submission_of(job_id)
@@ -69,18 +88,18 @@ def _check_forecast(artifacts: Mapping[str, object], job_id: str) -> None:
 
 
 async def artifact(desk: Desk, job_id: str, name: str) -> bytes:
-    """One artifact as the API sent it. Raises `Refusal` or `BackendError` when there is none."""
-    job, backend = await finished_job(desk, job_id)
-    content = await _content(desk, job, backend, name)
-    if content is None:
-        raise _not_found(job_id)
-    return content
+    """One artifact as the API sent it. Raises `Refusal` or `BackendError` when there is none, or none so small."""
+
+    async def small(content: Content) -> bytes:
+        if content.size > PAGED_BYTES:
+            raise _too_large("The artifact", content.size, PAGED_BYTES, "is read in one answer")
+        return await content.whole()
+
+    return await _found(desk, job_id, name, small)
 
 
 async def page(content: bytes, offset: int, limit: int | None) -> Page:
-    """A page of an artifact's records. Raises `Refusal` when it is no JSON, or more than `PAGED_BYTES`."""
-    if len(content) > PAGED_BYTES:
-        raise _too_large("The artifact", len(content), PAGED_BYTES, "is read in pages")
+    """A page of an artifact's records. Raises `Refusal` when it is no JSON."""
     try:
         return await anyio.to_thread.run_sync(lambda: pages.page(json.loads(content), offset, limit))
     except (ValueError, RecursionError) as error:
@@ -88,17 +107,44 @@ async def page(content: bytes, offset: int, limit: int | None) -> Page:
         raise Refusal("unreadable_artifact", "The artifact is no JSON.", hint) from error
 
 
-async def save(desk: Desk, save_to: str, content: bytes) -> Path:
+async def save(desk: Desk, save_to: str, text: str) -> Path:
     """Write to a new file inside an allowed folder; the path that was written. Raises `Refusal`, never overwrites."""
+    path = await _writable(desk, save_to)
+    await anyio.to_thread.run_sync(write_new, path, [text.encode()])
+    return path
+
+
+async def save_artifact(desk: Desk, save_to: str, job_id: str, name: str) -> Path:
+    """As `save`, for an artifact as the API sent it, however large. Raises as `artifact` does."""
+    path = await _writable(desk, save_to)
+    await write_artifact(desk, job_id, name, path)
+    return path
+
+
+async def write_artifact(desk: Desk, job_id: str, name: str, path: Path) -> None:
+    """Write an artifact as the API sent it, however large, to a path where nothing is yet."""
+
+    async def write(content: Content) -> bool:
+        await anyio.to_thread.run_sync(write_new, path, _as_they_come(content.pieces))
+        return True
+
+    await _found(desk, job_id, name, write)
+
+
+async def _writable(desk: Desk, save_to: str) -> Path:
     if desk.settings.read_only:
         raise Refusal("read_only", "The server runs in read-only mode.", "Read the artifact without save_to.")
+    return await anyio.to_thread.run_sync(desk.folders.writable, save_to)
 
-    def write() -> Path:
-        path = desk.folders.writable(save_to)
-        write_new(path, content)
-        return path
 
-    return await anyio.to_thread.run_sync(write)
+def _as_they_come(pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """The pieces, for a thread that waits for each."""
+
+    async def following() -> bytes | None:
+        return await anext(pieces, None)
+
+    while (piece := anyio.from_thread.run(following)) is not None:
+        yield piece
 
 
 async def finished_job(desk: Desk, job_id: str) -> tuple[Job, str]:
@@ -117,47 +163,71 @@ async def finished_job(desk: Desk, job_id: str) -> tuple[Job, str]:
     return job, backend
 
 
-async def _content(desk: Desk, job: Job, backend: str, name: str) -> bytes | None:
-    """An artifact as it is kept, else from the backend and then kept. None when there is none of that name."""
-    kept = await desk.store.artifact(job.job_id, name)
-    if kept is not None or (job.artifacts and name not in {one.name for one in job.artifacts}):
-        return kept
+async def _found(desk: Desk, job_id: str, name: str, use: Callable[[Content], Awaitable[Value]]) -> Value:
+    job, backend = await finished_job(desk, job_id)
+    used = await _read(desk, job, backend, name, use)
+    if used is None:
+        raise Refusal("artifact_not_found", next=NextStep("get_status", {"job_id": job_id}))
+    return used
+
+
+async def _read(
+    desk: Desk, job: Job, backend: str, name: str, use: Callable[[Content], Awaitable[Value]]
+) -> Value | None:
+    """Use an artifact as it is kept, else as the backend sends it, and keep it then. None when there is no such one.
+
+    A copy that is damaged is none, as long as the backend still has the artifact.
+    """
+    kept = await desk.store.kept_artifact(job.job_id, name)
+    if kept is None and job.artifacts and name not in {one.name for one in job.artifacts}:
+        return None
+    if kept is not None:
+        try:
+            return await use(Content(kept.size, desk.store.pieces(kept)))
+        except DamagedArtifact as error:
+            _log.warning("what is kept of %r of job %s is damaged: %s", name, job.job_id, error)
     try:
-        content = await desk.backend(backend).artifact(job.job_id, name)
+        async with downloaded(desk, job, backend, name, instead=kept is not None) as draft:
+            return await use(Content(draft.size, draft.pieces()))
     except AnswerError as error:
-        if error.status == 404:  # listed, and gone since
-            return None
-        raise
-    await desk.store.put_artifact(job.job_id, name, content)
-    return content
+        if error.status != 404:
+            raise
+        if kept is not None:
+            raise _damaged(job.job_id) from error
+        return None  # listed, and gone since
 
 
-async def _reported(desk: Desk, job: Job, backend: str, name: str, kept_bytes: int | None) -> object:
+async def _reported(desk: Desk, job: Job, backend: str, name: str) -> object:
     """One artifact decoded, or `Unread` and why; None when the job has none of that name."""
     from sybilion_mcp.explain.results import Unread
     from sybilion_mcp.service.reading import MOST_BYTES, decoded, too_large
 
+    async def read(content: Content) -> object:
+        if content.size <= MOST_BYTES:
+            return decoded(await content.whole())
+        if name == "forecast.json":
+            raise _too_large(name, content.size, MOST_BYTES, "a report is made of")
+        return too_large(content.size)
+
     try:
-        large = kept_bytes is not None and kept_bytes > MOST_BYTES
-        content = None if large else await _content(desk, job, backend, name)
+        return await _read(desk, job, backend, name, read)
     except (TooLargeError, AnswerError) as error:
         if name == "forecast.json" or (isinstance(error, AnswerError) and error.status != 413):
             raise
         return Unread("it is larger than anything the service sends")
-    size = len(content) if content is not None else kept_bytes or 0
-    if size > MOST_BYTES and name == "forecast.json":
-        raise _too_large(name, size, MOST_BYTES, "a report is made of")
-    if size > MOST_BYTES:
-        return too_large(size)
-    return None if content is None else decoded(content)
 
 
 def _wait(job_id: str) -> NextStep:
     return NextStep("get_status", {"job_id": job_id, "wait_seconds": 45})
 
 
-def _not_found(job_id: str) -> Refusal:
-    return Refusal("artifact_not_found", next=NextStep("get_status", {"job_id": job_id}))
+def _damaged(job_id: str) -> Refusal:
+    return Refusal(
+        "storage_failed",
+        "What was kept of this artifact is damaged, and the service does not have it any longer.",
+        "The other artifacts of the job can still be read by name. A copy of desk.db made earlier may hold this one.",
+        next=NextStep("get_status", {"job_id": job_id}),
+    )
 
 
 def _too_large(name: str, size: int, most: int, use: str) -> Refusal:

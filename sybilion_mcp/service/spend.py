@@ -1,10 +1,19 @@
 """The gate that everything passes which may cost money, and what a forecast is expected to cost and take."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from math import ceil, floor
+from urllib.parse import urlsplit
 
+from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
+
+FEWEST = 5
+"""Settled jobs of our own that say more than what was published."""
+NEWEST = 50
+"""Of our own settled jobs that are looked at: prices change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +25,7 @@ class Expectation:
     basis: str
 
 
-_ON_LOCAL = {"backend": "local"}
+ON_LOCAL = {"backend": "local"}
 _PUBLISHED = "published jobs of May 2026"
 EMBEDDED = Expectation((0, 0), (2, 30), "embedded engine")
 WITH_DRIVERS = Expectation((219, 392), (480, 900), _PUBLISHED)
@@ -24,47 +33,95 @@ WITHOUT_DRIVERS = Expectation((52, 63), (120, 240), _PUBLISHED)
 
 
 def expectation(backend: str, driver_limit: int | None) -> Expectation:
-    """What one forecast costs and takes; without drivers it is cheaper and faster."""
+    """What is published about one forecast: what it costs and takes; without drivers it is cheaper and faster."""
     if backend == "local":
         return EMBEDDED
     return WITHOUT_DRIVERS if driver_limit == 0 else WITH_DRIVERS
 
 
+async def expected_for(desk: Desk, backend: str, driver_limit: int | None) -> Expectation:
+    """What one forecast costs and takes: as the settled jobs of this account did, else as is published."""
+    published = expectation(backend, driver_limit)
+    if published == EMBEDDED:
+        return published
+    settled = await desk.store.settled_jobs(backend, account_of(desk), drivers=driver_limit != 0, limit=NEWEST)
+    return _measured(settled) or published
+
+
+def _measured(settled: Sequence[Job]) -> Expectation | None:
+    """The ranges of settled jobs; None when there are too few to tell."""
+    cents = [job.eur_cents_final for job in settled if job.eur_cents_final is not None]
+    times = [(job.ended - job.created).total_seconds() for job in settled if job.ended and job.created]
+    seconds = [ceil(one) for one in times if one >= 0]
+    if min(len(cents), len(seconds)) < FEWEST:
+        return None
+    return Expectation(_usual(cents), _usual(seconds), f"your own {len(cents)} settled jobs")
+
+
+def _usual(values: Sequence[int]) -> tuple[int, int]:
+    """Between the lowest and the highest tenth; of up to ten values, between the lowest and the highest."""
+    last = len(values) - 1
+    ordered = sorted(values)
+    return ordered[floor(0.1 * last)], ordered[ceil(0.9 * last)]
+
+
+def account_of(desk: Desk) -> str:
+    """Whose jobs they are: the service's address and the token, hashed. A new token is a new account to us."""
+    address = urlsplit(desk.settings.api_base_url)
+    base_url = address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
+    token = desk.settings.api_token
+    return hashlib.sha256(f"{base_url}\0{token.get_secret_value().strip() if token else ''}".encode()).hexdigest()
+
+
 async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int | None) -> None:
-    """Raise `Refusal` unless this submit may be made: read-only mode, spend policy, the caller's limit, daily cap."""
+    """Raise `Refusal` unless this submit may be made: read-only mode, spend policy, daily cap, the caller's limit."""
     if desk.settings.read_only:
         hint = "Ask the user to restart the server without --read-only. Nothing was sent."
         raise Refusal("read_only", "The server runs in read-only mode.", hint)
-    high = expected.eur_cents[1]
-    if high == 0:
+    if expected == EMBEDDED:
         return
+    high = expected.eur_cents[1]
     cost = f"This forecast is expected to cost {euros(expected)} ({expected.basis})"
     if desk.settings.spend == "deny":
         hint = 'Paid forecasts are switched off (SYBILION_MCP_SPEND=deny). Use backend="local", which is free.'
-        raise Refusal("spend_refused", f"{cost}.", hint, changes=_ON_LOCAL)
-    if max_cost_eur_cents is None and desk.settings.spend == "ask":
-        hint = f"Ask the user. If they agree, call again with max_cost_eur_cents={high}. Nothing was sent."
-        raise Refusal("spend_refused", f"{cost}.", hint, changes=_ON_LOCAL)
+        raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)
+    await _keep_to_cap(desk, high)
     if max_cost_eur_cents is not None and max_cost_eur_cents < high:
         hint = f'Raise max_cost_eur_cents to {high} if the user agrees, or use backend="local", which is free.'
         message = f"{cost}, more than max_cost_eur_cents={max_cost_eur_cents}."
-        raise Refusal("spend_refused", message, hint, changes=_ON_LOCAL)
-    await _keep_to_cap(desk, high)
+        raise Refusal("spend_refused", message, hint, changes=ON_LOCAL)
+    if max_cost_eur_cents is None and desk.settings.spend == "ask":
+        hint = f"Ask the user. If they agree, call again with max_cost_eur_cents={high}. Nothing was sent."
+        raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)
 
 
 def euros(expected: Expectation) -> str:
     low, high = expected.eur_cents
-    return f"{low / 100:.2f} to {high / 100:.2f} EUR"
+    return f"{high / 100:.2f} EUR" if low == high else f"{low / 100:.2f} to {high / 100:.2f} EUR"
+
+
+def duration(expected: Expectation) -> str:
+    low, high = expected.seconds
+    unit = "seconds"
+    if high >= 120:
+        low, high, unit = max(low // 60, 1), ceil(high / 60), "minutes"
+    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
 
 
 async def _keep_to_cap(desk: Desk, high: int) -> None:
     """A first look. The store looks again while it writes the submission down, when nobody else can."""
+    spent = await beyond_cap(desk, high)
+    if spent is not None:
+        raise over_cap(desk, spent)
+
+
+async def beyond_cap(desk: Desk, high: int) -> int | None:
+    """What the day (UTC) has spent or bound when `high` EUR cents more would pass its cap, else None."""
     cap = desk.settings.spend_cap_eur_cents
     if cap is None:
-        return
-    spent = await desk.store.spent_since(datetime.now(UTC).date().isoformat())
-    if spent + high > cap:
-        raise over_cap(desk, spent)
+        return None
+    spent = await desk.store.spent_since(desk.now().date().isoformat())
+    return spent if spent + high > cap else None
 
 
 def over_cap(desk: Desk, spent: int) -> Refusal:
@@ -74,5 +131,5 @@ def over_cap(desk: Desk, spent: int) -> Refusal:
         f"Today's submits stand at {spent / 100:.2f} EUR; this one may pass the cap of {cap / 100:.2f} EUR.",
         "Wait until tomorrow (UTC), ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS, or use "
         'backend="local", which is free.',
-        changes=_ON_LOCAL,
+        changes=ON_LOCAL,
     )

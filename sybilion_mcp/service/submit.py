@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
@@ -16,9 +15,9 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ledger import being_sent, send, standing
-from sybilion_mcp.service.spend import Expectation, expectation, over_cap, pass_gate
+from sybilion_mcp.service.spend import Expectation, account_of, expected_for, over_cap, pass_gate
 from sybilion_mcp.service.validate import remember
-from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, now
+from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,8 @@ class Order:
     max_cost_eur_cents: int | None = None
     resubmit: bool = False
     backend: str | None = None
+    agreed_to: str | None = None
+    """The request_hash of what a person agreed to pay for; anything else is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,22 @@ async def submit(desk: Desk, order: Order) -> Submitted:
 
     Raises `Refusal` when nothing may be sent or the job is unknown, `BackendError` when the backend makes none.
     """
-    question = await _question(desk, order)
+    question = await question_of(desk, order)
+    if order.agreed_to not in (None, question.request_hash):
+        raise Refusal(
+            "spend_refused",
+            "The series was described anew while the user was asked; what they agreed to is not what would be sent.",
+            "Call again with the same arguments: the user is asked about it as it is now. Nothing was sent.",
+        )
     backend = desk.backend(question.backend)
     found = await standing(desk, backend, question.request_hash, resubmit=order.resubmit)
     if found.answer is not None:
         return await _reused(desk, found.answer)
-    expected = expectation(question.backend, order.options.driver_limit)
+    expected = await expected_for(desk, question.backend, order.options.driver_limit)
     await pass_gate(desk, expected, order.max_cost_eur_cents)
     replaces = found.replaced.submission_id if found.replaced else None
-    question = replace(question, replaces=replaces, created_at=now())
+    at, high = timestamp(desk.now()), expected.eur_cents[1]
+    question = replace(question, replaces=replaces, created_at=at, expected_eur_cents=high)
     try:
         begun = await desk.store.begin_submission(question, cap_eur_cents=desk.settings.spend_cap_eur_cents)
     except OverCap as over:
@@ -71,7 +79,7 @@ async def submit(desk: Desk, order: Order) -> Submitted:
     return Submitted(job_id, False, question.backend, question.series_id, None, question.created_at, expected)
 
 
-async def _question(desk: Desk, order: Order) -> Submission:
+async def question_of(desk: Desk, order: Order) -> Submission:
     """The order as it would go over the wire, checked."""
     known = await _series(desk, order)
     options = _with_defaults(order.options, known)
@@ -82,8 +90,7 @@ async def _question(desk: Desk, order: Order) -> Submission:
     if errors:
         raise _invalid(errors)
     backend = order.backend or desk.settings.default_backend
-    account = "" if backend == "local" else _account(desk)
-    expected = expectation(backend, options.driver_limit)
+    account = "" if backend == "local" else account_of(desk)
     return Submission(
         submission_id=new_id(),
         request_hash=_hash(body, backend, account),
@@ -96,8 +103,8 @@ async def _question(desk: Desk, order: Order) -> Submission:
         driver_names={f"aux_{i}": one.title or one.series_id for i, one in enumerate(aux)},
         job_id=None,
         replaces=None,
-        expected_eur_cents=expected.eur_cents[1],
-        created_at=now(),
+        expected_eur_cents=0,
+        created_at=timestamp(desk.now()),
     )
 
 
@@ -173,14 +180,6 @@ def _invalid(errors: list[Problem]) -> Refusal:
         changes=fixes(errors),
         problems=errors,
     )
-
-
-def _account(desk: Desk) -> str:
-    """Whose question it is: the service's address and the token, hashed. A new token is a new account to us."""
-    address = urlsplit(desk.settings.api_base_url)
-    base_url = address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
-    token = desk.settings.api_token
-    return hashlib.sha256(f"{base_url}\0{token.get_secret_value().strip() if token else ''}".encode()).hexdigest()
 
 
 def _hash(body: Mapping[str, object], backend: str, account: str) -> str:

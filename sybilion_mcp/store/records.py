@@ -24,7 +24,7 @@ class StoredSeries:
 class Submission:
     """One question put to a backend.
 
-    `state`: sending; accepted; unknown, its answer was lost; adopted, a job was found that is very likely its own; or
+    `state`: sending; accepted; unknown, its answer was lost; or
     rejected, no job was made. `account` is a hash. `replaces`: the submission that stands again if no job is made.
     """
 
@@ -55,6 +55,26 @@ class OverCap(Exception):
 class StoredJob:
     job: Job
     backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedJob:
+    """A job as a list shows it. `title` is None when another desk submitted it; `sizes`: bytes of what is kept."""
+
+    stored: StoredJob
+    first_seen_at: str
+    title: str | None
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptArtifact:
+    """What is known of an artifact beside its content: its size in bytes, and their SHA-256 in hexadecimal."""
+
+    job_id: str
+    name: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One way to open a SQLite file that several processes share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +10,26 @@ from sqlalchemy import URL, MetaData, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-BUSY_SECONDS = 10.0
+from sybilion_mcp.store.versions import BUSY_SECONDS, Migration, bring_up
 
 
-async def open_sqlite(path: Path, metadata: MetaData, *, poolclass: type[Pool] | None = None) -> AsyncEngine:
+async def open_sqlite(
+    path: Path, metadata: MetaData, *, migrations: Sequence[Migration] = (), poolclass: type[Pool] | None = None
+) -> AsyncEngine:
     """The database at `path`, with its folders and tables made where they are missing, for this user only.
 
-    `poolclass` replaces SQLAlchemy's usual pool of connections.
+    `migrations` lead from each earlier version to the next; a file of an earlier version is copied before they run.
+    `poolclass` replaces SQLAlchemy's usual pool of connections. Raises `Refusal` for a file of a newer version,
+    `OSError`, `sqlite3.Error` and `sqlalchemy.exc.DatabaseError` where the file cannot be used.
     """
     await anyio.to_thread.run_sync(_make_private, path)
-    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)), poolclass=poolclass)
-    event.listen(engine.sync_engine, "connect", _prepare)
     async for attempt in stamina.retry_context(on=_is_locked, attempts=None, timeout=BUSY_SECONDS, wait_initial=0.01):
         with attempt:
-            await _make_tables(engine, metadata)
+            await anyio.to_thread.run_sync(bring_up, path, metadata, migrations)
+    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)), poolclass=poolclass)
+    event.listen(engine.sync_engine, "connect", _prepare)
     return engine
-
-
-async def _make_tables(engine: AsyncEngine, metadata: MetaData) -> None:
-    async with engine.begin() as connection:
-        for table in metadata.sorted_tables:  # IF NOT EXISTS: two processes may open a new file at once
-            await connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                await connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _is_locked(error: Exception) -> bool:

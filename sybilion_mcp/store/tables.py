@@ -19,7 +19,7 @@ submissions = Table(
     Column("submission_id", String, primary_key=True),
     Column("request_hash", String, nullable=False),
     Column("current", Boolean, nullable=False),  # the one that answers this question now
-    Column("state", String, nullable=False),  # sending, accepted, adopted, unknown, rejected
+    Column("state", String, nullable=False),  # sending, accepted, unknown, rejected, forgotten
     Column("backend", String, nullable=False),
     Column("account", String, nullable=False),  # whose question it is, as a hash
     Column("series_id", String, nullable=False),
@@ -62,5 +62,15 @@ artifacts = Table(
     metadata,
     Column("job_id", String, primary_key=True),
     Column("name", String, primary_key=True),
-    Column("content", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),  # bytes, as it was sent
+    Column("sha256", String, nullable=False),  # of these bytes, in hexadecimal
+)
+
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("job_id", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),  # of an artifact: so many bytes of it, compressed by themselves
 )

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
 ToolFunction = Callable[Arguments, Awaitable[CallToolResult]]
 
-_UNREPEATED = ("ctx", "series")
-"""What a next step does not repeat: the SDK's context, and numbers by the thousand."""
+_UNREPEATED = ("ctx", "series", "order", "offer", "consent")
+"""What a next step does not repeat: what no caller passes, and numbers by the thousand."""
 
 
 def answer(text: str, data: Mapping[str, object], links: Sequence[ResourceLink] = ()) -> CallToolResult:

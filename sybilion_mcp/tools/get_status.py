@@ -12,7 +12,8 @@ from sybilion_mcp.hint_words import JOB_WORDS, JobWords
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import clean, identifier, quoted
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import MAX_WAIT_SECONDS, Followed, follow
+from sybilion_mcp.service.follow import MAX_WAIT_SECONDS, Followed, Running, follow, job_time
+from sybilion_mcp.service.spend import duration
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import JobId, Next
 from sybilion_mcp.tools.submit_forecast import told
@@ -45,8 +46,11 @@ async def get_status(
 ) -> Annotated[CallToolResult, Answer]:
     """How far a job is; waits for its end. Free; call again while it runs."""
 
-    async def progress(job: Job, elapsed_s: float) -> None:
-        await ctx.report_progress(elapsed_s, message=f"{job.status}, {elapsed_s:.0f} s")
+    async def progress(running: Running, elapsed_s: float) -> None:
+        longest = running.expected.seconds[1]
+        total = longest if elapsed_s < longest else None
+        message = f"{_status(running.job)}, {job_time(elapsed_s)} of usually {duration(running.expected)}"
+        await ctx.report_progress(elapsed_s, total, message)
 
     return _render(await follow(ctx.request_context.lifespan_context, job_id, wait_seconds, progress))
 
@@ -73,6 +77,7 @@ def _render(found: Followed) -> CallToolResult:
         "eur_cents_final": job.eur_cents_final,
         "artifacts": [identifier(name) for name in found.artifacts],
         "pipeline_error": said,
+        "poll_after_s": found.poll_after_s,
         "next": step.data,
     }
     return answer("\n".join([*lines, hint, step.line]), data)
@@ -80,17 +85,22 @@ def _render(found: Followed) -> CallToolResult:
 
 def _headline(found: Followed) -> str:
     job = found.job
-    after = "" if found.elapsed_s is None else f" after {_duration(found.elapsed_s)}"
+    after = "" if found.elapsed_s is None else f" after {job_time(found.elapsed_s)}"
     settled = "" if job.status != "completed" else " and settled" if job.settled else ", settlement is still to come"
     cost = "" if job.eur_cents_final is None else f" Cost: {job.eur_cents_final / 100:.2f} EUR."
-    status = job.status.capitalize() if job.status in JOB_STATUSES else f"Status {quoted(job.status, 32)}"
-    return f"{status}{settled}{after}.{cost}"
+    status = _status(job)
+    return f"{status[0].upper()}{status[1:]}{settled}{after}.{cost}"
+
+
+def _status(job: Job) -> str:
+    return job.status if job.status in JOB_STATUSES else f"status {quoted(job.status, 32)}"
 
 
 def _next(found: Followed) -> tuple[NextStep, str]:
     job = found.job
     if not job.finished:
-        wait = NextStep("get_status", {"job_id": job.job_id, "wait_seconds": MAX_WAIT_SECONDS})
+        arguments = {"job_id": job.job_id, "wait_seconds": MAX_WAIT_SECONDS}
+        wait = NextStep("get_status", arguments, f"in {found.poll_after_s} s")
         return wait, f"{told(found.expected)} It goes on by itself; do not submit again."
     if job.status == "completed":
         return NextStep("read_artifact", {"job_id": job.job_id, "artifact": "report"}), "Its results are ready."
@@ -129,7 +139,3 @@ def _after_failure(found: Followed, words: JobWords) -> tuple[NextStep, str]:
         asked.pop("aux_series_ids", None)
         return NextStep("submit_forecast", {**asked, "driver_limit": 0}, "without drivers (free)"), words.hint
     return NextStep("submit_forecast", asked, _AGAIN[words.next]), words.hint
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

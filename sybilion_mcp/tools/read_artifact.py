@@ -67,7 +67,7 @@ async def read_artifact(
         made = await results.report(desk, job_id)
         text, step = rendered(made, artifact, view, offset)
         if save_to:
-            return _saved(job_id, artifact, await results.save(desk, save_to, text.encode()))
+            return _saved(job_id, artifact, await results.save(desk, save_to, text))
         return _report(made, artifact, text, step)
     name = results.FILES.get(artifact, artifact)
     if name == "report":
@@ -77,9 +77,9 @@ async def read_artifact(
             "Leave view out, or name an artifact.",
             changes={"view": "summary"},
         )
-    content = await results.artifact(desk, job_id, name)
     if save_to:
-        return _saved(job_id, name, await results.save(desk, save_to, content))
+        return _saved(job_id, name, await results.save_artifact(desk, save_to, job_id, name))
+    content = await results.artifact(desk, job_id, name)
     return _raw(job_id, name, await results.page(content, offset, limit))
 
 

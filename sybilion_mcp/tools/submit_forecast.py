@@ -3,18 +3,19 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, ElicitationResult, Resolve
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from sybilion_mcp.backends.base import AnswerError
 from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import engine_full
-from sybilion_mcp.service.spend import Expectation, euros
+from sybilion_mcp.service.follow import is_too_many_jobs, too_many_jobs
+from sybilion_mcp.service.offer import Offer
+from sybilion_mcp.service.spend import EMBEDDED, Expectation, duration, euros
 from sybilion_mcp.service.submit import Order, Submitted, submit
 from sybilion_mcp.tools.answer import answer, answering
+from sybilion_mcp.tools.consent import Consent, agreed, ask, offered, order_of
 from sybilion_mcp.tools.parameters import (
     Description,
     HardHorizon,
@@ -40,6 +41,9 @@ class Answer(BaseModel):
 @answering
 async def submit_forecast(
     ctx: Context[Desk, Any],
+    order: Annotated[Order, Resolve(order_of)],
+    offer: Annotated[Offer | None, Resolve(offered)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask)],
     series_id: Annotated[str | None, Field(description="From validate_series; knows its title.")] = None,
     series: Series = None,
     title: Title = None,
@@ -62,34 +66,12 @@ async def submit_forecast(
 
     The same request again answers the same job, free.
     """
-    options = Options(
-        title=title,
-        description=description,
-        keywords=keywords,
-        soft_horizon=soft_horizon,
-        hard_horizon=hard_horizon,
-        recency_factor=recency_factor,
-        backtest=backtest,
-        strictly_positive=strictly_positive,
-        regions=regions,
-        categories=categories,
-        driver_limit=driver_limit,
-    )
-    order = Order(
-        options=options,
-        series_id=series_id,
-        series=series,
-        aux_series_ids=aux_series_ids or (),
-        max_cost_eur_cents=max_cost_eur_cents,
-        resubmit=resubmit,
-        backend=backend,
-    )
     desk = ctx.request_context.lifespan_context
     try:
-        return _render(await submit(desk, order))
+        return _render(await submit(desk, agreed(order, offer, consent)))
     except AnswerError as error:
-        if (error.backend, error.status) == ("local", 429):
-            raise await engine_full(desk) from error
+        if is_too_many_jobs(error):
+            raise await too_many_jobs(desk, error.backend) from error
         raise
 
 
@@ -118,10 +100,9 @@ def _started(made: Submitted) -> list[str]:
 
 def told(expected: Expectation) -> str:
     """What a forecast costs and takes, in a sentence."""
-    low, high = expected.seconds
-    if expected.eur_cents[1] == 0:
-        return f"Free; usually done in {low} to {high} seconds."
-    return f"Usually {low // 60} to {high // 60} minutes and {euros(expected)} ({expected.basis})."
+    if expected == EMBEDDED:
+        return f"Free; usually done in {duration(expected)}."
+    return f"Usually {duration(expected)} and {euros(expected)} ({expected.basis})."
 
 
 def _reused(made: Submitted, status: str) -> list[str]:

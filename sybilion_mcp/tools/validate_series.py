@@ -14,7 +14,7 @@ from sybilion_mcp.intake.series import Aggregate, Fill
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.spend import euros, expectation
+from sybilion_mcp.service.spend import Expectation, duration, euros, expected_for
 from sybilion_mcp.service.triage import Triage, advice, evidence
 from sybilion_mcp.service.validate import FileSource, Validation, validate
 from sybilion_mcp.tools.answer import answer, answering, problem_lines
@@ -85,26 +85,27 @@ async def validate_series(
         hard_horizon=hard_horizon,
         strictly_positive=strictly_positive,
     )
-    found = await validate(
-        ctx.request_context.lifespan_context, source, aggregate=aggregate, fill=fill, options=options
-    )
+    desk = ctx.request_context.lifespan_context
+    found = await validate(desk, source, aggregate=aggregate, fill=fill, options=options)
     read = {"file": file, "date_column": date_column, "value_column": value_column, "sheet": sheet}
     done = {"aggregate": aggregate if aggregate != "none" else None, "fill": fill if fill != "none" else None}
     said = {name: value for name, value in {**read, **done}.items() if value is not None}
     # Where paying is the default, the free engine has to be named to be meant.
-    settings = ctx.request_context.lifespan_context.settings
+    settings = desk.settings
     free_first = settings.default_backend != "local"
     step = _submit(found, options, free_first) if found.valid else _again(found, {**said, **options.given()})
-    return _render(found, step, payable=settings.api_token is not None)
+    advised = found.triage is not None and found.triage.recommendation == "pay for the forecast"
+    paid = await expected_for(desk, "sybilion", None) if advised or settings.api_token is not None else None
+    return _render(found, step, paid)
 
 
-def _render(found: Validation, step: NextStep, *, payable: bool) -> CallToolResult:
+def _render(found: Validation, step: NextStep, paid: Expectation | None) -> CallToolResult:
     problems = [problem_data(one) for one in found.problems]
     lines = [_headline(found), *problem_lines(problems)]
     if found.profile:
         lines.append(describe_profile(found.profile))
     if found.triage:
-        lines += _triage_lines(found.triage, payable=payable)
+        lines += _triage_lines(found.triage, paid)
     lines.append(step.line)
     data = {
         "valid": found.valid,
@@ -118,13 +119,11 @@ def _render(found: Validation, step: NextStep, *, payable: bool) -> CallToolResu
     return answer("\n".join(lines), data)
 
 
-def _triage_lines(found: Triage, *, payable: bool) -> list[str]:
+def _triage_lines(found: Triage, paid: Expectation | None) -> list[str]:
     """What was measured, what paying costs where that is possible or advised, and the advice."""
     lines = [evidence(found)]
-    if payable or found.recommendation == "pay for the forecast":
-        paid = expectation("sybilion", None)
-        minutes = f"{paid.seconds[0] // 60} to {paid.seconds[1] // 60} minutes"
-        lines.append(f"A paid forecast with outside drivers took {minutes} and {euros(paid)} ({paid.basis}).")
+    if paid is not None:
+        lines.append(f"A paid forecast with outside drivers took {duration(paid)} and {euros(paid)} ({paid.basis}).")
     return [*lines, advice(found)]
 
 

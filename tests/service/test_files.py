@@ -160,7 +160,7 @@ def test_a_folder_that_becomes_a_link_after_the_check_is_not_entered(home: Path,
     (home / "in" / "deep").rename(home / "in" / "moved")
     (home / "in" / "deep").symlink_to(home / "out")
     assert code_of(lambda: read_bytes(checked)) in ("file_unreadable", "file_not_found")
-    assert code_of(lambda: write_new(target, b"x")) == "file_unreadable"
+    assert code_of(lambda: write_new(target, [b"x"])) == "file_unreadable"
     assert not (home / "out" / "new.csv").exists()
 
 
@@ -170,7 +170,7 @@ def test_a_file_that_vanishes_after_the_check_is_not_found(home: Path) -> None:
 
 def test_a_new_file_is_written_whole_and_leaves_nothing_else(home: Path, allowed: AllowedFolders) -> None:
     target = allowed.writable("result.json")
-    write_new(target, b"{}")
+    write_new(target, [b"{}"])
     assert target.read_bytes() == b"{}"
     assert sorted(file.name for file in (home / "in").iterdir()) == ["result.json", "sales.csv"]
 
@@ -178,7 +178,7 @@ def test_a_new_file_is_written_whole_and_leaves_nothing_else(home: Path, allowed
 def test_an_existing_file_is_never_overwritten(home: Path, allowed: AllowedFolders) -> None:
     before = (home / "in" / "sales.csv").read_bytes()
     assert code_of(lambda: allowed.writable("sales.csv")) == "file_exists"
-    assert code_of(lambda: write_new(home / "in" / "sales.csv", b"x")) == "file_exists"
+    assert code_of(lambda: write_new(home / "in" / "sales.csv", [b"x"])) == "file_exists"
     assert (home / "in" / "sales.csv").read_bytes() == before
     assert [file.name for file in (home / "in").iterdir()] == ["sales.csv"]
 
@@ -186,7 +186,7 @@ def test_an_existing_file_is_never_overwritten(home: Path, allowed: AllowedFolde
 def test_a_dangling_link_counts_as_existing(home: Path, allowed: AllowedFolders) -> None:
     (home / "in" / "link.json").symlink_to(home / "out" / "new.json")
     assert code_of(lambda: allowed.writable("link.json")) == "file_exists"
-    assert code_of(lambda: write_new(home / "in" / "link.json", b"x")) == "file_exists"
+    assert code_of(lambda: write_new(home / "in" / "link.json", [b"x"])) == "file_exists"
     assert not (home / "out" / "new.json").exists()
 
 
@@ -233,9 +233,9 @@ def test_on_a_file_system_without_links_a_new_file_is_still_made_and_nothing_ove
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    write_new(allowed.writable("result.json"), b"{}")
+    write_new(allowed.writable("result.json"), [b"{}"])
     assert (home / "in" / "result.json").read_bytes() == b"{}"
-    assert code_of(lambda: write_new(home / "in" / "result.json", b"other")) == "file_exists"
+    assert code_of(lambda: write_new(home / "in" / "result.json", [b"other"])) == "file_exists"
     assert sorted(file.name for file in (home / "in").iterdir()) == ["result.json", "sales.csv"]
 
 
@@ -244,5 +244,5 @@ def test_a_failed_write_leaves_nothing_behind(home: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert code_of(lambda: write_new(home / "in" / "result.json", b"{}")) == "file_unreadable"
+    assert code_of(lambda: write_new(home / "in" / "result.json", [b"{}"])) == "file_unreadable"
     assert [file.name for file in (home / "in").iterdir()] == ["sales.csv"]

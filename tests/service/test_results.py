@@ -1,27 +1,32 @@
 """Results: read once, kept for good, and said to be missing when they are."""
 
 import json
+import random
+import sqlite3
 import tracemalloc
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TransportError
-from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.hints import Subject, explain
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import follow
+from sybilion_mcp.service.follow import Running, follow
 from sybilion_mcp.service.reading import MOST_BYTES
 from sybilion_mcp.service.submit import submit
 from tests.hosted import Fault, HostedApi, error, reset, silence
 from tests.service.conftest import OpenDesk
 from tests.service.orders import TITLE, order, refusal_of
+from tests.store.full import leave_room
 
 pytestmark = pytest.mark.anyio
 
 
-async def silent(_: Job, __: float) -> None:
+async def silent(_: Running, __: float) -> None:
     """Progress that nobody listens to."""
 
 
@@ -31,6 +36,12 @@ async def job_id(hosted: Desk, api: HostedApi) -> str:
     made = await submit(hosted, order())
     api.finish(made.job_id, cents=61)
     return made.job_id
+
+
+def sends(api: HostedApi, job_id: str, name: str, content: bytes) -> None:
+    """From now on the job has this artifact, and lists it so."""
+    api.artifacts[job_id][name] = content
+    api.finish(job_id)
 
 
 async def test_the_report_is_made_of_the_artifacts_and_of_what_was_asked(hosted: Desk, job_id: str) -> None:
@@ -158,7 +169,7 @@ async def test_a_job_that_came_to_nothing_has_no_results(hosted: Desk, api: Host
 async def test_a_broken_forecast_is_unreadable_and_still_there(
     hosted: Desk, api: HostedApi, job_id: str, content: bytes
 ) -> None:
-    api.artifacts[job_id]["forecast.json"] = content
+    sends(api, job_id, "forecast.json", content)
 
     refusal = await refusal_of(results.report(hosted, job_id))
 
@@ -171,7 +182,7 @@ async def test_a_broken_forecast_is_unreadable_and_still_there(
 async def test_a_side_file_that_cannot_be_read_is_left_out_and_said(
     hosted: Desk, api: HostedApi, job_id: str, name: str, content: bytes
 ) -> None:
-    api.artifacts[job_id][name] = content
+    sends(api, job_id, name, content)
 
     report = await results.report(hosted, job_id)
 
@@ -193,7 +204,7 @@ async def test_a_side_file_that_is_too_large_to_be_sent_is_left_out_and_said(
 async def test_a_forecast_that_is_too_large_is_refused_without_being_decoded(
     hosted: Desk, api: HostedApi, job_id: str
 ) -> None:
-    api.artifacts[job_id]["forecast.json"] += b" " * MOST_BYTES
+    sends(api, job_id, "forecast.json", api.artifacts[job_id]["forecast.json"] + b" " * MOST_BYTES)
 
     for _ in ("fetched", "kept"):
         refusal = await refusal_of(results.report(hosted, job_id))
@@ -202,10 +213,13 @@ async def test_a_forecast_that_is_too_large_is_refused_without_being_decoded(
         assert "save_to" in refusal.hint
 
 
-async def test_what_is_too_large_to_be_read_in_pages_is_refused() -> None:
-    refusal = await refusal_of(results.page(b" " * (results.PAGED_BYTES + 1), 0, None))
+async def test_what_is_too_large_to_be_read_in_pages_is_refused(hosted: Desk, api: HostedApi, job_id: str) -> None:
+    sends(api, job_id, "input.json", b" " * (results.PAGED_BYTES + 1))
 
-    assert refusal.code == "artifact_too_large"
+    for _ in ("fetched", "kept"):
+        refusal = await refusal_of(results.artifact(hosted, job_id, "input.json"))
+        assert refusal.code == "artifact_too_large"
+        assert "save_to" in refusal.hint
 
 
 async def test_a_large_artifact_that_is_kept_is_not_read_for_a_report(
@@ -223,6 +237,108 @@ async def test_a_large_artifact_that_is_kept_is_not_read_for_a_report(
 
     assert any("backtest_metrics.json: its 100.0 MiB are more than" in caveat.text for caveat in report.caveats)
     assert most < 20 * 2**20
+
+
+# What is kept
+
+
+async def test_a_download_that_is_not_as_long_as_listed_is_not_kept_and_made_again_at_the_next_look(
+    hosted: Desk, api: HostedApi, job_id: str
+) -> None:
+    whole = api.artifacts[job_id]["forecast.json"]
+    api.next("artifact", Fault(200, whole[:-9]))
+
+    with pytest.raises(TransportError) as caught:
+        await results.artifact(hosted, job_id, "forecast.json")
+
+    assert caught.value.kind == "unreadable_answer"
+    assert await hosted.store.artifact_names(job_id) == []
+    await follow(hosted, job_id, 0, silent)
+    assert await hosted.store.artifact(job_id, "forecast.json") == whole
+
+
+def damage(home: Path, name: str) -> None:
+    with closing(sqlite3.connect(home / "desk.db")) as file, file:
+        assert file.execute("UPDATE pieces SET content = x'00' WHERE name = ?", [name]).rowcount == 1
+
+
+async def test_a_damaged_copy_is_fetched_again_as_long_as_the_service_has_it(
+    hosted: Desk, api: HostedApi, job_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await follow(hosted, job_id, 0, silent)
+    damage(hosted.settings.home, "forecast.json")
+
+    assert (await results.report(hosted, job_id)).facts.title == TITLE
+
+    assert await hosted.store.artifact(job_id, "forecast.json") == api.artifacts[job_id]["forecast.json"]
+    assert "is damaged" in caplog.text
+
+
+async def test_a_damaged_copy_that_the_service_has_forgotten_is_said_to_be_one(
+    hosted: Desk, api: HostedApi, job_id: str
+) -> None:
+    await follow(hosted, job_id, 0, silent)
+    damage(hosted.settings.home, "forecast.json")
+    api.forget(job_id)
+
+    refusal = await refusal_of(results.artifact(hosted, job_id, "forecast.json"))
+
+    assert refusal.code == "storage_failed"
+    assert "damaged" in refusal.message
+    assert await results.artifact(hosted, job_id, "input.json")
+
+
+async def test_a_damaged_copy_is_never_written_to_a_file(
+    open_desk: OpenDesk, api: HostedApi, job_id: str, tmp_path: Path
+) -> None:
+    desk = open_desk(allow_dirs=(tmp_path,))
+    await follow(desk, job_id, 0, silent)
+    damage(desk.settings.home, "forecast.json")
+
+    path = await results.save_artifact(desk, str(tmp_path / "sound.json"), job_id, "forecast.json")
+    assert path.read_bytes() == api.artifacts[job_id]["forecast.json"]
+
+    damage(desk.settings.home, "forecast.json")
+    api.forget(job_id)
+    await refusal_of(results.save_artifact(desk, str(tmp_path / "none.json"), job_id, "forecast.json"))
+    assert not [one async for one in anyio.Path(tmp_path).glob("*none*")]
+
+
+async def test_without_room_the_report_is_made_of_what_was_downloaded(
+    open_desk: OpenDesk,
+    api: HostedApi,
+    hosted: Desk,
+    job_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    noise = random.Random(1).randbytes(2**19).hex().encode()
+    sends(api, job_id, "forecast.json", api.artifacts[job_id]["forecast.json"][:-1] + b', "noise": "%b"}' % noise)
+    await hosted.aclose()
+    with monkeypatch.context() as full:
+        leave_room(full, hosted.settings.home, pages=20)
+        desk = open_desk()
+
+        assert (await results.report(desk, job_id)).facts.title == TITLE
+
+        assert "forecast.json" not in await desk.store.artifact_names(job_id)
+        assert f"'forecast.json' of job {job_id} is not kept: There is no room left" in caplog.text
+    later = open_desk()
+    await results.report(later, job_id)
+    assert "forecast.json" in await later.store.artifact_names(job_id)
+
+
+async def test_a_job_that_was_unfinished_and_is_forgotten_is_a_clear_failure(hosted: Desk, api: HostedApi) -> None:
+    made = await submit(hosted, order())
+    api.forget(made.job_id)
+
+    with pytest.raises(AnswerError) as caught:
+        await results.report(hosted, made.job_id)
+
+    failure = explain(caught.value, Subject("read_artifact", {"job_id": made.job_id}))
+    assert failure.code == "job_not_found"
+    assert "no longer keeps it" in failure.message
+    assert not failure.retryable
 
 
 async def test_an_unknown_job_is_the_answer_of_the_api(hosted: Desk) -> None:

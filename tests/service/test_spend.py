@@ -1,15 +1,29 @@
 """The gate: nothing that may cost money passes it unless this installation, this call and this day allow it."""
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 import pytest
 
+from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.spend import WITH_DRIVERS, WITHOUT_DRIVERS, expectation
+from sybilion_mcp.service.spend import (
+    EMBEDDED,
+    FEWEST,
+    NEWEST,
+    WITH_DRIVERS,
+    WITHOUT_DRIVERS,
+    Expectation,
+    duration,
+    euros,
+    expectation,
+    expected_for,
+)
 from sybilion_mcp.service.submit import submit
-from tests.hosted import HostedApi
+from tests.hosted import HostedApi, error, reset
 from tests.service.conftest import OpenDesk
 from tests.service.orders import TITLE, order, refusal_of
 
@@ -22,6 +36,26 @@ CHEAP = WITHOUT_DRIVERS.eur_cents[1]
 def another(number: int, **said: Any) -> Any:
     """A question that was not asked before."""
     return order(title=f"{TITLE} ({number})", **said)
+
+
+async def settled(
+    desk: Desk, api: HostedApi, cents: Sequence[int], *, minutes: int = 5, first: int = 100, **said: Any
+) -> list[str]:
+    """Jobs of this desk that were submitted, ended and looked at."""
+    made = [await submit(desk, another(first + number, **said)) for number in range(len(cents))]
+    for one, cost in zip(made, cents, strict=True):
+        at = datetime.fromisoformat(api.jobs[one.job_id]["created_at"]) + timedelta(minutes=minutes)
+        api.finish(one.job_id, cents=cost, settled_at=at.isoformat())
+        await seen(desk, one.job_id)
+    return [one.job_id for one in made]
+
+
+async def seen(desk: Desk, job_id: str) -> None:
+    await desk.store.put_job(await desk.backend("sybilion").job(job_id), "sybilion")
+
+
+async def spent(desk: Desk) -> int:
+    return await desk.store.spent_since("2026-01-01")
 
 
 def test_what_a_forecast_is_expected_to_cost() -> None:
@@ -157,8 +191,150 @@ async def test_the_daily_cap_counts_what_other_processes_spent(open_desk: OpenDe
     assert len(api.submits) == 1
 
 
-async def test_the_daily_cap_holds_when_several_processes_submit_at_once(open_desk: OpenDesk, api: HostedApi) -> None:
-    desks = [open_desk(spend_cap_eur_cents=2 * CHEAP) for _ in range(3)]
+async def test_the_embedded_engine_does_not_fill_the_cap(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk(spend_cap_eur_cents=CHEAP)
+    await submit(desk, order(backend="local"))
+
+    await submit(desk, order())
+
+    assert len(api.submits) == 1
+
+
+# What our own settled jobs say
+
+
+async def test_a_few_settled_jobs_say_more_than_what_was_published(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk()
+    await settled(desk, api, [70, 90, 60, 80])
+    assert await expected_for(desk, "sybilion", 0) == WITHOUT_DRIVERS
+
+    await settled(desk, api, [75], first=200)
+
+    assert await expected_for(desk, "sybilion", 0) == Expectation((60, 90), (300, 300), "your own 5 settled jobs")
+
+
+async def test_of_many_jobs_the_dearest_and_the_cheapest_do_not_count(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk()
+    await settled(desk, api, [1, *range(50, 69), 999])
+
+    found = await expected_for(desk, "sybilion", 0)
+
+    assert (found.eur_cents, found.basis) == ((51, 67), "your own 21 settled jobs")
+
+
+async def test_only_the_newest_jobs_count(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk()
+    await settled(desk, api, [10] * 3)
+    await settled(desk, api, [500] * NEWEST, first=1000)
+
+    assert (await expected_for(desk, "sybilion", 0)).eur_cents == (500, 500)
+
+
+async def test_jobs_with_and_without_drivers_are_kept_apart(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk()
+    await settled(desk, api, [300] * FEWEST, driver_limit=None)
+    await settled(desk, api, [310] * 3, first=200, driver_limit=40)
+
+    assert await expected_for(desk, "sybilion", 0) == WITHOUT_DRIVERS
+    assert (await expected_for(desk, "sybilion", None)).eur_cents == (300, 310)
+    assert (await expected_for(desk, "sybilion", 7)).basis == "your own 8 settled jobs"
+    assert await expected_for(desk, "local", None) == EMBEDDED
+
+
+async def test_another_account_has_other_prices(open_desk: OpenDesk, api: HostedApi) -> None:
+    await settled(open_desk(), api, [70] * FEWEST)
+
+    assert await expected_for(open_desk(api_token="sk_ops_another"), "sybilion", 0) == WITHOUT_DRIVERS
+    assert await expected_for(open_desk(api_base_url="http://127.0.0.1:9"), "sybilion", 0) == WITHOUT_DRIVERS
+    assert (await expected_for(open_desk(), "sybilion", 0)).eur_cents == (70, 70)
+
+
+async def test_jobs_that_failed_or_cost_nothing_or_run_say_nothing_about_the_price(
+    open_desk: OpenDesk, api: HostedApi
+) -> None:
+    desk = open_desk()
+    await settled(desk, api, [0] * FEWEST)
+    for job_id in await settled(desk, api, [20] * FEWEST, first=200):
+        api.finish(job_id, "failed", cents=20)
+        await seen(desk, job_id)
+    for number in range(FEWEST):
+        await submit(desk, another(number))
+
+    assert await expected_for(desk, "sybilion", 0) == WITHOUT_DRIVERS
+
+
+async def test_the_gate_the_answer_and_the_cap_go_by_our_own_jobs(open_desk: OpenDesk, api: HostedApi) -> None:
+    """Given an account that pays more than was published, what was published is no consent and no hold any more."""
+    desk = open_desk(spend="ask")
+    await settled(open_desk(), api, [150, 160, 170, 180, 200])
+    before = await spent(desk)
+
+    refusal = await refusal_of(submit(desk, another(1, max_cost_eur_cents=CHEAP)))
+    assert "1.50 to 2.00 EUR (your own 5 settled jobs)" in refusal.message
+    made = await submit(desk, another(1, max_cost_eur_cents=200))
+
+    assert made.expected.eur_cents == (150, 200)
+    assert await spent(desk) - before == 200
+    refusal = await refusal_of(submit(open_desk(spend_cap_eur_cents=before + 399), another(2)))
+    assert refusal.code == "spend_refused"
+
+
+def test_ranges_read_well() -> None:
+    assert (duration(WITH_DRIVERS), euros(WITH_DRIVERS)) == ("8 to 15 minutes", "2.19 to 3.92 EUR")
+    assert (duration(WITHOUT_DRIVERS), duration(EMBEDDED)) == ("2 to 4 minutes", "2 to 30 seconds")
+    assert duration(Expectation((1, 2), (20, 121), "")) == "1 to 3 minutes"
+    assert (duration(Expectation((7, 7), (40, 40), "")), euros(Expectation((7, 7), (1, 2), ""))) == (
+        "40 seconds",
+        "0.07 EUR",
+    )
+
+
+# What the cap counts
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+async def test_a_job_that_came_to_nothing_counts_as_expected_until_its_cost_is_known(
+    open_desk: OpenDesk, api: HostedApi, status: str
+) -> None:
+    desk = open_desk()
+    made = await submit(desk, order())
+    api.jobs[made.job_id] |= {"status": status}
+    await seen(desk, made.job_id)
+    assert await spent(desk) == CHEAP
+
+    api.finish(made.job_id, status, cents=7)
+    await seen(desk, made.job_id)
+    assert await spent(desk) == 7
+
+    await submit(desk, order())  # the question may be asked again, and what the first try cost still counts
+    assert await spent(desk) == 7 + CHEAP
+
+
+async def test_a_submit_whose_answer_was_lost_is_held_and_one_that_was_declined_is_not(
+    open_desk: OpenDesk, api: HostedApi
+) -> None:
+    desk = open_desk()
+    api.next("submit", reset(handled=True), error(402, "insufficient available credits for hold"))
+
+    for number in (1, 2):
+        with pytest.raises(BackendError):
+            await submit(desk, another(number))
+
+    assert await spent(desk) == CHEAP
+
+
+async def test_what_was_charged_counts_even_above_what_was_expected(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk(spend_cap_eur_cents=10 * CHEAP)
+    await settled(desk, api, [10 * CHEAP - 1])
+
+    refusal = await refusal_of(submit(desk, another(1)))
+
+    assert refusal.code == "spend_refused"
+
+
+async def test_the_cap_holds_under_eight_submitters_at_once(open_desk: OpenDesk, api: HostedApi) -> None:
+    """Given eight desks on one home that all submit at the same time, as many pass as the cap pays for."""
+    desks = [open_desk(spend_cap_eur_cents=5 * CHEAP + 1) for _ in range(8)]
     codes: list[str] = []
 
     async def ask(desk: Desk, number: int) -> None:
@@ -167,19 +343,25 @@ async def test_the_daily_cap_holds_when_several_processes_submit_at_once(open_de
         except Refusal as refusal:
             codes.append(refusal.code)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
-            for number in range(6):
-                group.start_soon(ask, desks[number % 3], number)
+            for number in range(24):
+                group.start_soon(ask, desks[number % 8], number)
 
-    assert len(api.submits) == 2
-    assert codes == ["spend_refused"] * 4
+    assert len(api.submits) == 5
+    assert codes == ["spend_refused"] * 19
+    assert await spent(desks[0]) == 5 * CHEAP
 
 
-async def test_the_embedded_engine_does_not_fill_the_cap(open_desk: OpenDesk, api: HostedApi) -> None:
-    desk = open_desk(spend_cap_eur_cents=CHEAP)
-    await submit(desk, order(backend="local"))
+@pytest.mark.parametrize("settings", [{"read_only": True}, {"spend": "deny"}])
+async def test_what_is_forbidden_stays_so_for_a_question_whose_answer_was_lost(
+    open_desk: OpenDesk, api: HostedApi, settings: dict[str, Any]
+) -> None:
+    api.next("submit", reset())
+    with pytest.raises(BackendError):
+        await submit(open_desk(), order())
 
-    await submit(desk, order())
+    for number in range(3):
+        await refusal_of(submit(open_desk(**settings), order(resubmit=number == 2, max_cost_eur_cents=10_000)))
 
     assert len(api.submits) == 1

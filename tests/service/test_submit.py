@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -16,6 +18,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
 from sybilion_mcp.service.submit import Order, Submitted, submit
 from sybilion_mcp.service.validate import validate
+from sybilion_mcp.store.records import Submission
 from tests.conftest import TODAY, good_series, until
 from tests.hosted import Fault, HostedApi, cut, error, garbage, proxy_error, reset, silence
 from tests.service.conftest import OpenDesk
@@ -30,6 +33,7 @@ LOSSES: dict[str, Callable[..., Fault]] = {
     "garbage": garbage,
     "500": lambda **how: error(500, "oops", **how),
     "502": lambda **how: error(502, "upstream", **how),
+    "503": lambda **how: error(503, "unavailable", **how),
     "503 of a proxy": lambda **how: proxy_error(503, **how),
     "504": lambda **how: proxy_error(504, **how),
 }
@@ -286,7 +290,7 @@ async def test_a_job_that_came_to_nothing_does_not_stand_in_the_way(hosted: Desk
     assert await hosted.store.spent_since("2026-01-01") == 63 + 63
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 413, 422, 429, 503])
+@pytest.mark.parametrize("status", [400, 401, 402, 413, 422, 429])
 async def test_a_submit_that_was_declined_may_be_made_again(hosted: Desk, api: HostedApi, status: int) -> None:
     api.next("submit", error(status, "no"))
     with pytest.raises(AnswerError):
@@ -315,6 +319,7 @@ async def test_a_submit_that_never_left_may_be_made_again(open_desk: OpenDesk, a
 @pytest.mark.parametrize("loss", LOSSES)
 async def test_a_lost_answer_is_found_in_the_job_list(open_desk: OpenDesk, api: HostedApi, loss: str) -> None:
     await lost(open_desk(), api, LOSSES[loss](handled=True))
+    api.finish(*api.jobs)
 
     found = await asked(open_desk(), order())
 
@@ -348,6 +353,7 @@ async def test_after_two_minutes_without_a_job_it_is_sent_again(hosted: Desk, ap
 @pytest.mark.usefixtures("much_later")
 async def test_even_much_later_a_job_that_shows_is_taken(hosted: Desk, api: HostedApi) -> None:
     await lost(hosted, api, reset(handled=True))
+    api.finish(*api.jobs)
 
     found = await asked(hosted, order())
 
@@ -360,6 +366,7 @@ async def test_a_submit_cancelled_on_its_way_is_found_later(hosted: Desk, api: H
         tasks.start_soon(submit, hosted, order())
         await until(lambda: bool(api.jobs))  # the service has taken it
         tasks.cancel_scope.cancel()
+    api.finish(*api.jobs)
 
     found = await asked(hosted, order())
 
@@ -371,6 +378,7 @@ async def test_a_resubmit_whose_answer_was_lost_makes_no_third_job(hosted: Desk,
     first = await asked(hosted, order())
     api.finish(first.job_id)
     await lost(hosted, api, reset(handled=True), order(resubmit=True))
+    api.finish(list(api.jobs)[1])
 
     found = await asked(hosted, order(resubmit=True))
 
@@ -382,6 +390,7 @@ async def test_a_resubmit_whose_answer_was_lost_makes_no_third_job(hosted: Desk,
 async def test_a_lost_job_that_somebody_looked_at_is_still_found(hosted: Desk, api: HostedApi) -> None:
     await lost(hosted, api, reset(handled=True))
     (job_id,) = api.jobs
+    api.finish(job_id)
     await follow(hosted, job_id, 0, silent)
 
     found = await asked(hosted, order())
@@ -453,35 +462,155 @@ async def test_the_job_of_a_question_on_its_way_is_not_taken(open_desk: OpenDesk
     assert len(api.submits) == 2
 
 
-@pytest.mark.parametrize("minutes", [-3, -59, 11, 59, None])
+@pytest.mark.parametrize("minutes", [-59, -10, 10, 59, None])
 @pytest.mark.usefixtures("much_later")
-async def test_a_job_that_clocks_do_not_date_well_is_neither_taken_nor_paid_again(
+async def test_an_unfinished_job_is_neither_taken_nor_paid_again(
     hosted: Desk, api: HostedApi, minutes: float | None
 ) -> None:
     await lost(hosted, api, reset(handled=True))
     (job_id,) = api.jobs
     made_at(api, job_id, minutes)
 
-    refusal = await unknown(hosted, order())
-
-    assert job_id in refusal.message
-    assert refusal.next is not None
-    assert (refusal.next.tool, refusal.next.arguments["job_id"]) == ("get_status", job_id)
+    for resubmit in (False, True):
+        refusal = await unknown(hosted, order(resubmit=resubmit))
+        assert job_id in refusal.message
+        assert "Do not set resubmit" in refusal.hint
+        assert refusal.retry_after_s == 120
     assert len(api.submits) == 1
 
 
-@pytest.mark.parametrize("minutes", [-1, 9])
-async def test_clocks_that_differ_a_little_do_no_harm(hosted: Desk, api: HostedApi, minutes: float) -> None:
+@pytest.mark.parametrize("minutes", [-59, -10, 10, 59, None])
+@pytest.mark.usefixtures("much_later")
+async def test_the_job_is_known_by_its_content_whatever_the_clocks_say(
+    hosted: Desk, api: HostedApi, minutes: float | None
+) -> None:
     await lost(hosted, api, reset(handled=True))
     (job_id,) = api.jobs
     made_at(api, job_id, minutes)
+    api.finish(job_id)
 
     assert (await asked(hosted, order())).job_id == job_id
 
 
-@pytest.mark.parametrize("minutes", [-62, 62, 3 * 24 * 60])
 @pytest.mark.usefixtures("much_later")
-async def test_jobs_of_another_hour_or_day_are_not_meant(hosted: Desk, api: HostedApi, minutes: float) -> None:
+async def test_two_lost_questions_find_their_own_jobs(hosted: Desk, api: HostedApi) -> None:
+    other = order(soft_horizon=6)
+    await lost(hosted, api, reset(handled=True), other)
+    await lost(hosted, api, reset(handled=True))
+    theirs, ours = api.jobs
+    api.finish(theirs)
+    api.finish(ours)
+
+    found = [(await asked(hosted, asking)).job_id for asking in (order(), other)]
+
+    assert (found, len(api.submits)) == ([ours, theirs], 2)
+
+
+OTHERS: dict[str, dict[str, object]] = {
+    "another horizon": {"soft_horizon": 6},
+    "a horizon to step down to": {"hard_horizon": 3},
+    "another title": {"timeseries_metadata": {"title": f"{TITLE}, another one"}},
+    "keywords": {"timeseries_metadata": {"title": TITLE, "keywords": ["demand"]}},
+    "regions": {"filters": {"limit": 0, "regions": [42]}},
+    "a driver": {"aux_timeseries": [good_series()]},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.usefixtures("much_later")
+async def test_a_job_of_the_same_numbers_that_asks_for_something_else_is_not_taken(
+    hosted: Desk, api: HostedApi, other: str
+) -> None:
+    await lost(hosted, api, reset())
+    theirs = api.make_job({**api.submits[0], **OTHERS[other]})
+    api.finish(theirs)
+
+    outcome = "made anew"
+    try:
+        assert (await submit(hosted, order())).job_id != theirs
+    except Refusal as refusal:
+        outcome = refusal.code
+
+    assert outcome == ("made anew" if other == "another horizon" else "submission_unknown")
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_what_the_service_fills_in_makes_no_other_question(hosted: Desk, api: HostedApi) -> None:
+    await lost(hosted, api, reset(handled=True), order(driver_limit=None))
+    (job_id,) = api.jobs
+    filled = {"hard_horizon": None, "strictly_positive": False, "filters": {"limit": 1000}, "run_baseline": False}
+    api.artifacts[job_id]["input.json"] = json.dumps({**api.submits[0], **filled}).encode()
+    api.finish(job_id)
+
+    assert (await asked(hosted, order(driver_limit=None))).job_id == job_id
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+@pytest.mark.usefixtures("much_later")
+async def test_a_lost_job_that_came_to_nothing_does_not_stand_in_the_way(
+    hosted: Desk, api: HostedApi, status: str
+) -> None:
+    await lost(hosted, api, reset(handled=True))
+    api.finish(*api.jobs, status)
+
+    made = await asked(hosted, order())
+
+    assert (made.reused, len(api.submits)) == (False, 2)
+
+
+@pytest.mark.parametrize("fault", [silence(), reset(), error(503, "down"), error(429, "rate limit"), error(401, "no")])
+@pytest.mark.usefixtures("much_later")
+async def test_while_the_content_cannot_be_had_nothing_is_decided(hosted: Desk, api: HostedApi, fault: Fault) -> None:
+    await lost(hosted, api, reset(handled=True))
+    api.finish(*api.jobs)
+    api.always("artifact", fault)
+
+    with anyio.fail_after(10), pytest.raises(BackendError):
+        await submit(hosted, order())
+    api.well_again()
+
+    assert (await asked(hosted, order())).reused
+    assert len(api.submits) == 1
+
+
+async def test_a_submit_whose_process_died_on_the_way_is_found(open_desk: OpenDesk, api: HostedApi) -> None:
+    made = await asked(open_desk(), order())
+    api.finish(made.job_id)
+    store = open_desk().store
+    known = await store.submission_of(made.job_id)
+    assert known is not None
+    await store.retire_submission(known.submission_id)
+    api.artifacts["another"] = api.artifacts[made.job_id]
+    api.jobs["another"] = {**api.jobs[made.job_id], "job_id": "another"}
+    assert await store.begin_submission(replace(known, submission_id="s", state="sending", job_id=None))
+
+    found = await asked(open_desk(), order())
+
+    assert (found.reused, found.job_id, len(api.submits)) == (True, "another", 1)
+
+
+async def test_what_was_written_down_before_a_long_sleep_is_not_sent(open_desk: OpenDesk, api: HostedApi) -> None:
+    clock = [datetime.now(UTC)]
+    slept, other = open_desk(), open_desk()
+    slept.now = other.now = lambda: clock[0]
+    begin = slept.store.begin_submission
+
+    async def begin_and_sleep(new: Submission, *, cap_eur_cents: int | None = None) -> bool:
+        begun = await begin(new, cap_eur_cents=cap_eur_cents)
+        clock[0] += timedelta(hours=1)
+        assert not (await asked(other, order())).reused
+        return begun
+
+    slept.store.begin_submission = begin_and_sleep  # type: ignore[method-assign]  # the process stops just there
+    assert (await refusal_of(submit(slept, order()))).code == "submission_unknown"
+
+    assert (await asked(slept, order())).reused
+    assert len(api.submits) == 1
+
+
+@pytest.mark.parametrize("minutes", [-27 * 60, 27 * 60, 3 * 24 * 60])
+@pytest.mark.usefixtures("much_later")
+async def test_jobs_of_another_day_are_not_meant(hosted: Desk, api: HostedApi, minutes: float) -> None:
     await lost(hosted, api, reset())
     made_at(api, api.make_job(), minutes)
 
@@ -515,14 +644,18 @@ async def test_completed_jobs_of_other_numbers_are_not_meant(hosted: Desk, api: 
 
 
 @pytest.mark.usefixtures("much_later")
-async def test_a_crowd_of_jobs_is_not_read_through(hosted: Desk, api: HostedApi) -> None:
-    await lost(hosted, api, reset())
+async def test_of_a_crowd_of_jobs_the_nearest_are_read(hosted: Desk, api: HostedApi) -> None:
     for _ in range(25):
-        api.finish(api.make_job({"timeseries": good_series(121)}))
+        crowded = api.make_job({"timeseries": good_series(121)})
+        made_at(api, crowded, -30)
+        api.finish(crowded)
+    await lost(hosted, api, reset())
 
     await unknown(hosted, order())
+    assert len([one for one in api.requests if "/artifacts/" in one]) == 20
+    api.finish(ours := api.make_job(api.submits[0]))
 
-    assert not [one for one in api.requests if "/artifacts/" in one]
+    assert (await asked(hosted, order())).job_id == ours
 
 
 @pytest.mark.parametrize("content", [None, b"<html>", b"[" * 5000, b'{"timeseries": 7}', b"cut to fewer months"])
@@ -545,24 +678,10 @@ async def test_a_completed_job_that_does_not_say_its_numbers_is_neither_taken_no
 
 
 @pytest.mark.usefixtures("much_later")
-async def test_a_job_taken_unfinished_is_let_go_when_it_turns_out_to_be_another_one(
-    hosted: Desk, api: HostedApi
-) -> None:
-    await lost(hosted, api, reset())
-    stranger = api.make_job({"timeseries": good_series(121)})
-    assert (await asked(hosted, order())).job_id == stranger
-    api.finish(stranger)
-    await follow(hosted, stranger, 0, silent)
-
-    made = await asked(hosted, order())
-
-    assert (made.reused, made.job_id != stranger, len(api.submits)) == (False, True, 2)
-
-
-@pytest.mark.usefixtures("much_later")
 async def test_a_job_far_down_the_list_is_found(hosted: Desk, api: HostedApi) -> None:
     await lost(hosted, api, reset(handled=True))
     (job_id,) = api.jobs
+    api.finish(job_id)
     for _ in range(450):
         made_at(api, api.make_job(), 120)
 
@@ -603,6 +722,9 @@ async def test_a_list_with_an_unreadable_job_decides_nothing(
 async def test_resubmit_after_an_answer_that_cannot_be_found_asks_anew(open_desk: OpenDesk, api: HostedApi) -> None:
     await lost(open_desk(), api, reset())
     candidates = [api.make_job(), api.make_job()]
+    for job_id in candidates:
+        api.artifacts[job_id]["input.json"] = b"lost"
+        api.finish(job_id)
 
     refusal = await unknown(open_desk(), order())
     assert all(job_id in refusal.message for job_id in candidates)
@@ -637,6 +759,7 @@ async def test_one_job_id_for_two_questions_is_not_believed(hosted: Desk, api: H
 @pytest.mark.usefixtures("much_later")
 async def test_without_the_job_list_nothing_is_decided(hosted: Desk, api: HostedApi, fault: Fault) -> None:
     await lost(hosted, api, reset(handled=True))
+    api.finish(*api.jobs)
     api.next("jobs", fault, fault)
 
     with anyio.fail_after(10), pytest.raises(BackendError):
@@ -775,3 +898,34 @@ async def test_space_around_a_token_does_no_harm(open_desk: OpenDesk, api: Hoste
 
     assert (await asked(open_desk(), order())).job_id == made.job_id
     assert len(api.submits) == 1
+
+
+OTHER_QUESTIONS: list[dict[str, object]] = [
+    {"backtest": False},
+    {"recency_factor": 0.0},
+    {"strictly_positive": True},
+    {"driver_limit": None},
+    {"soft_horizon": 6},
+]
+
+
+@pytest.mark.parametrize("other", OTHER_QUESTIONS, ids=str)
+@pytest.mark.parametrize("ours_first", [True, False])
+@pytest.mark.usefixtures("much_later")
+async def test_the_job_of_another_question_is_never_taken(
+    hosted: Desk, api: HostedApi, other: dict[str, Any], ours_first: bool
+) -> None:
+    """Given two questions on the same numbers, the answer to one of them lost, and only the other one's job there."""
+    one, another = order(strictly_positive=False), order(**other)
+    asked_first, asked_second = (one, another) if ours_first else (another, one)
+    await asked(hosted, asked_first)
+    body = api.submits[0]
+    api.jobs.clear()
+    api.next("submit", reset())
+    with pytest.raises(BackendError):
+        await submit(hosted, asked_second)
+    api.finish(api.make_job(body))
+
+    made = await asked(hosted, asked_second)
+
+    assert not made.reused

@@ -2,17 +2,16 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sybilion_mcp.engine.app import build_app
-from sybilion_mcp.store import sqlite
 from sybilion_mcp.store.sqlite import open_sqlite
 
 pytestmark = pytest.mark.anyio
@@ -46,16 +45,16 @@ async def test_folders_and_files_that_are_made_are_for_their_user_only(tmp_path:
 
 async def test_the_file_is_private_before_sqlite_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, int]] = []
-    create = sqlite.create_async_engine
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
-    def noted(*arguments: Any, **options: Any) -> AsyncEngine:
+    def noted(*arguments: Any, **options: Any) -> sqlite3.Connection:
         seen.append(modes(tmp_path))
-        return create(*arguments, **options)
+        return connect(*arguments, **options)
 
-    monkeypatch.setattr(sqlite, "create_async_engine", noted)
+    monkeypatch.setattr("sqlite3.dbapi2.connect", noted)
     await (await open_sqlite(tmp_path / "a.db", METADATA)).dispose()
 
-    assert seen == [{"a.db": 0o600}]
+    assert seen[0] == {"a.db": 0o600}
 
 
 async def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:

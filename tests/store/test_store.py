@@ -291,84 +291,48 @@ async def lost(store: Store, **changes: Any) -> Submission:
     return asked
 
 
-async def test_the_only_lost_submission_may_adopt_a_job(opened: Opening) -> None:
-    store = opened()
-    asked = await lost(store)
-
-    assert await store.adopt_job(asked, job())
-    assert await store.current_submission("hash") == replace(asked, state="adopted", job_id="j1")
-
-
-@pytest.mark.parametrize(
-    ("other", "allowed"),
-    [
-        ({}, False),
-        ({"created_at": "2026-11-22T13:59:00.000+00:00"}, False),
-        ({"created_at": "2026-11-22T10:01:00.000+00:00"}, False),
-        ({"created_at": "2026-11-22T14:01:00.000+00:00"}, True),
-        ({"account": "another"}, True),
-        ({"backend": "local"}, True),
-    ],
-)
-@pytest.mark.parametrize("state", ["sending", "unknown"])
-async def test_beside_another_open_submission_nothing_is_adopted(
-    opened: Opening, other: dict[str, Any], allowed: bool, state: str
-) -> None:
-    store = opened()
-    noon = "2026-11-22T12:00:00.000+00:00"
-    asked = await lost(store, created_at=noon)
-    assert await store.begin_submission(
-        question(**{"request_hash": "another", "created_at": noon, "state": state} | other)
-    )
-
-    assert await store.adopt_job(asked, job()) is allowed
-
-
 async def test_a_job_answers_one_submission(opened: Opening) -> None:
     store = opened()
     await submitted(store, "j1")
     asked = await lost(store)
 
-    assert not await store.adopt_job(asked, job("j1"))
-    assert await store.current_submission("hash") == replace(asked, state="unknown")
     assert not await store.accept_submission(asked.submission_id, job("j1"), "sybilion")
 
 
-async def test_whom_the_backend_names_the_job_to_has_it(opened: Opening) -> None:
+async def test_an_older_look_does_not_replace_what_is_known(opened: Opening) -> None:
     store = opened()
-    asked = await lost(store)
-    assert await store.adopt_job(asked, job())
-    rightful = question(request_hash="another")
-    assert await store.begin_submission(rightful)
+    done = job(status="completed", settled=True, eur_cents_final=332)
+    await store.put_job(done, "sybilion")
 
-    assert await store.accept_submission(rightful.submission_id, job(), "sybilion")
+    for late in (job(status="running"), job(status="completed"), job(status="completed", settled=True)):
+        await store.put_job(late, "sybilion")
 
-    assert await store.submission_of("j1") == replace(rightful, state="accepted", job_id="j1")
-    assert await store.current_submission("hash") == replace(asked, state="unknown")
+    stored = await store.job("j1")
+    assert stored is not None
+    assert stored.job == done
 
 
-async def test_what_is_adopted_can_be_given_back_and_what_is_accepted_cannot(opened: Opening) -> None:
+async def test_what_a_failed_fresh_run_was_to_replace_answers_again(opened: Opening) -> None:
     store = opened()
-    asked = await lost(store)
-    assert await store.adopt_job(asked, job())
-    accepted = await submitted(store, "j2")
+    first = await submitted(store, "j1")
+    fresh = question(request_hash=first.request_hash, replaces=first.submission_id)
+    assert await store.begin_submission(fresh)
+    assert await store.accept_submission(fresh.submission_id, job("j2"), "sybilion")
 
-    await store.release_job(asked.submission_id)
-    await store.release_job(accepted.submission_id)
+    await store.retire_submission(fresh.submission_id)
 
-    assert await store.current_submission("hash") == replace(asked, state="unknown")
-    assert (await store.submission_of("j2")) == replace(accepted, state="accepted", job_id="j2")
+    assert await store.current_submission(first.request_hash) == replace(first, state="accepted", job_id="j1")
 
 
 async def test_a_lost_submission_that_has_a_job_is_neither_lost_nor_rejected_again(opened: Opening) -> None:
     store = opened()
     asked = await lost(store)
-    assert await store.adopt_job(asked, job())
+    assert await store.accept_submission(asked.submission_id, job(), "sybilion")
 
     await store.lose_submission(asked.submission_id)
     await store.reject_submission(asked.submission_id)
 
-    assert await store.current_submission("hash") == replace(asked, state="adopted", job_id="j1")
+    assert await store.current_submission("hash") == replace(asked, state="accepted", job_id="j1")
 
 
 async def test_finding_a_job_does_not_forget_what_is_known_about_it(opened: Opening) -> None:
@@ -376,7 +340,7 @@ async def test_finding_a_job_does_not_forget_what_is_known_about_it(opened: Open
     done = job(status="completed", settled=True, artifacts=[ArtifactRef(name="a.json")])
     await store.put_job(done, "sybilion")
 
-    assert await store.adopt_job(await lost(store), job())
+    assert await store.accept_submission((await lost(store)).submission_id, job(), "sybilion")
 
     stored = await store.job("j1")
     assert stored is not None

@@ -79,7 +79,6 @@ DECLINED = {
     "validation_failed": invalid("soft_horizon", SENTENCE),
     "rate_limited": error(429, f"rate limit exceeded, {SENTENCE}"),
     "too_many_jobs": error(429, f"too many concurrent jobs, {SENTENCE}"),
-    "unavailable": error(503, f"integration unavailable, {SENTENCE}"),
 }
 LOST = {
     "upstream_failed": error(502, SENTENCE),
@@ -111,6 +110,7 @@ async def test_a_submit_whose_answer_is_lost(hosted_client: Client, api: HostedA
     assert (failure["code"], failure["retryable"]) == (code, True)
     assert "never pays twice" in failure["hint"]
     assert failure["next"]["arguments"] == {"series_id": series_id, "soft_horizon": 12}
+    api.finish(*api.jobs)
     found = await data_of(hosted_client, failure["next"]["tool"], **failure["next"]["arguments"])
     assert (found["reused"], len(api.submits)) == (True, 1)
 
@@ -215,8 +215,8 @@ async def test_a_job_that_failed(hosted_client: Client, api: HostedApi) -> None:
 @pytest.mark.parametrize("content", [b"<html>", b"[" * 5000, b"", b"\xff"])
 async def test_an_artifact_that_is_no_json(hosted_client: Client, api: HostedApi, content: bytes) -> None:
     job_id = api.make_job()
-    api.finish(job_id)
     api.artifacts[job_id]["forecast.json"] = content
+    api.finish(job_id)
 
     for view in ("summary", "raw"):
         failure = await failure_of(hosted_client, "read_artifact", job_id=job_id, artifact="forecast", view=view)

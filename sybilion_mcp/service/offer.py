@@ -1,0 +1,111 @@
+"""Offer: what a person is asked to pay for, where somebody has to be asked."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.outside import quoted
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, duration, euros, expected_for
+from sybilion_mcp.service.submit import Order, question_of
+from sybilion_mcp.store.records import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A forecast as it would be sent, and what it is expected to cost and take."""
+
+    request: Mapping[str, object]
+    request_hash: str
+    replaces: str | None
+    expected: Expectation
+    resubmit: bool
+
+    @property
+    def high(self) -> int:
+        """EUR cents that are agreed to."""
+        return self.expected.eur_cents[1]
+
+    @property
+    def question(self) -> str:
+        """The same for the same offer, to the letter."""
+        metadata, series = self.request["timeseries_metadata"], self.request["timeseries"]
+        assert isinstance(metadata, Mapping)
+        assert isinstance(series, Mapping)
+        months = sorted(series)
+        again = "It was answered before; this pays for a fresh run.\n" if self.resubmit else ""
+        return (
+            "Pay for a forecast on the Sybilion service?\n"
+            f"Series: {quoted(str(metadata['title']), 160)}, "
+            f"{len(months)} months, {months[0][:7]} to {months[-1][:7]}\n"
+            f"Horizon: {self._horizon()}; {self._drivers()}\n"
+            f"Expected: {euros(self.expected)}, {duration(self.expected)} ({self.expected.basis})\n"
+            f"{again}Nothing is sent unless you accept. Reference {self._reference()}."
+        )
+
+    def _reference(self) -> str:
+        """Two offers that read alike differ in it: in their numbers, or in the job that a fresh run replaces."""
+        return hashlib.sha256(f"{self.request_hash}{self.replaces}".encode()).hexdigest()[:8]
+
+    def _horizon(self) -> str:
+        soft, hard = self.request.get("soft_horizon"), self.request.get("hard_horizon")
+        if soft is None or hard in (None, soft):
+            return _months(soft or hard)
+        return f"{_months(soft)}, or as few as {hard}"
+
+    def _drivers(self) -> str:
+        filters, aux = self.request.get("filters"), self.request.get("aux_timeseries")
+        limit = filters.get("limit") if isinstance(filters, Mapping) else None
+        outside = "no outside drivers" if limit == 0 else "with outside drivers"
+        own = f" and {len(aux)} of your own" if isinstance(aux, list) else ""
+        return f"{outside}{own}"
+
+
+def _months(count: object) -> str:
+    return "1 month" if count == 1 else f"{count} months"
+
+
+async def offer(desk: Desk, order: Order) -> Offer | None:
+    """What to ask a person before this order is submitted.
+
+    None where there is nothing to ask: it is free, forbidden, over the cap, agreed to or declined by a limit already,
+    not sound, or answered by a job that is there. Nothing is sent; numbers are remembered as a submit remembers them.
+    """
+    settings = desk.settings
+    name = order.backend or settings.default_backend
+    if name == "local" or settings.read_only or settings.spend != "ask" or order.max_cost_eur_cents is not None:
+        return None
+    try:
+        desk.backend(name)
+        question = await question_of(desk, order)
+    except Refusal:  # the submit itself says what is wrong
+        return None
+    earlier = await desk.store.current_submission(question.request_hash)
+    if earlier is not None and await _stands(desk, earlier, resubmit=order.resubmit):
+        return None
+    expected = await expected_for(desk, name, order.options.driver_limit)
+    if await beyond_cap(desk, expected.eur_cents[1]) is not None:
+        return None
+    replaces = earlier.submission_id if earlier else None
+    return Offer(question.request, question.request_hash, replaces, expected, order.resubmit)
+
+
+async def _stands(desk: Desk, earlier: Submission, *, resubmit: bool) -> bool:
+    """Whether an earlier submit answers the question, as far as is known here; one whose answer was lost may."""
+    stored = await desk.store.job(earlier.job_id) if earlier.job_id is not None else None
+    if stored is None:
+        return True
+    return stored.job.status not in ("failed", "canceled") and not (resubmit and stored.job.finished)
+
+
+def declined(offer: Offer, action: str) -> Refusal:
+    """What to answer when the person who was asked did not agree."""
+    did = "declined" if action == "decline" else "did not agree"
+    return Refusal(
+        "spend_refused",
+        f"The user was asked to pay {euros(offer.expected)} ({offer.expected.basis}) for this forecast and {did}. "
+        "Nothing was sent or charged.",
+        'Do not ask again unless the user wants to. Use backend="local", which is free.',
+        changes=ON_LOCAL,
+    )

@@ -1,0 +1,55 @@
+"""Statements and rows that several methods of the store share."""
+
+from typing import Any
+
+from sqlalchemy import Row, and_, case, func, literal, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
+from sybilion_mcp.store.records import Submission, now
+from sybilion_mcp.store.tables import jobs, submissions
+
+
+def set_submission(submission_id: str, **values: object) -> Any:
+    return update(submissions).where(submissions.c.submission_id == submission_id).values(**values)
+
+
+def restore(submission_id: str | None) -> Any:
+    """What was replaced answers its question again; nothing happens where there is none, or none that may."""
+    restored = set_submission(submission_id or "", current=True)
+    return restored.where(submissions.c.state.not_in(("rejected", "forgotten")))
+
+
+def spent_since(since: str) -> Any:
+    final = func.json_extract(jobs.c.snapshot, "$.eur_cents_final")
+    cost = case((final >= 0, final), else_=submissions.c.expected_eur_cents)
+    joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
+    query = select(func.coalesce(func.sum(cost), 0)).select_from(joined)
+    return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+
+
+def add_job(job: Job, backend: str) -> Any:
+    """Who looked at the job already knows more about it than who made or found it."""
+    snapshot = job.model_dump(mode="json")
+    row = upsert(jobs).values(job_id=job.job_id, backend=backend, snapshot=snapshot, first_seen_at=now())
+    return row.on_conflict_do_nothing()
+
+
+def put_job(job: Job, backend: str) -> Any:
+    """What is seen of a job, unless more is known: an answer may arrive after a younger one."""
+    snapshot = job.model_dump(mode="json")
+    row = upsert(jobs).values(job_id=job.job_id, backend=backend, snapshot=snapshot, first_seen_at=now())
+    known = jobs.c.snapshot
+    goes_on = func.json_extract(known, "$.status").not_in(FINAL_STATUSES)
+    settles = func.coalesce(func.json_extract(known, "$.settled"), 0) == 0
+    costless = func.json_extract(known, "$.eur_cents_final").is_(None)
+    not_less = and_(
+        or_(goes_on, literal(job.status in FINAL_STATUSES)),
+        or_(settles, literal(job.settled)),
+        or_(costless, literal(job.eur_cents_final is not None)),
+    )
+    return row.on_conflict_do_update(set_={"snapshot": snapshot}, where=not_less)
+
+
+def submission_in(row: Row[Any]) -> Submission:
+    return Submission(**{name: getattr(row, name) for name in Submission.__slots__})

@@ -1,0 +1,99 @@
+"""What the environment says: above all where the token comes from."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "sk_ops_canary_0123456789"
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SYBILION_API_TOKEN", "SYBILION_API_TOKEN_FILE", "EOMER_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def token_of(settings: Settings) -> str | None:
+    return settings.api_token.get_secret_value() if settings.api_token else None
+
+
+@pytest.mark.parametrize("written", [TOKEN, f"{TOKEN}\n", f"\n  {TOKEN}\t\r\n"])
+async def test_the_token_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(written, encoding="utf-8")
+    monkeypatch.setenv("SYBILION_API_TOKEN_FILE", str(file))
+
+    settings = Settings()
+
+    assert token_of(settings) == TOKEN
+    assert settings.default_backend == "sybilion"
+    assert TOKEN in settings.secrets
+    desk = Desk(settings)
+    assert desk.backend().name == "sybilion"
+    await desk.aclose()
+
+
+def test_the_token_itself_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sk_ops_another", encoding="utf-8")
+    monkeypatch.setenv("SYBILION_API_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("SYBILION_API_TOKEN", TOKEN)
+
+    assert token_of(Settings()) == TOKEN
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe\x00", "a folder"])
+def test_a_file_without_a_token_is_told_when_the_token_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | str | None
+) -> None:
+    """And the hosted service stays what was meant: nothing else answers in its place."""
+    file = tmp_path / "token"
+    if isinstance(content, str):
+        file.mkdir()
+    elif content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("SYBILION_API_TOKEN_FILE", str(file))
+
+    settings = Settings()
+
+    assert settings.default_backend == "sybilion"
+    with pytest.raises(Refusal) as caught:
+        Desk(settings).backend()
+    assert caught.value.code == "token_missing"
+    assert "cannot be read" in caught.value.message
+    assert "SYBILION_API_TOKEN_FILE" in caught.value.hint
+
+
+def test_a_token_that_was_given_for_its_file_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYBILION_API_TOKEN_FILE", TOKEN)
+
+    settings = Settings()
+
+    with pytest.raises(Refusal) as caught:
+        Desk(settings).backend()
+    assert TOKEN not in f"{settings!r} {settings} {caught.value.message} {caught.value.hint}"
+
+
+def test_settings_do_not_tell_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EOMER_API_KEY", "eomer-key-0123456789")
+    settings = Settings(api_token=TOKEN)
+
+    assert settings.secrets == (TOKEN, "eomer-key-0123456789")
+    for told in (repr(settings), str(settings), settings.model_dump_json(), repr(Desk(settings))):
+        assert TOKEN not in told
+        assert "0123456789" not in told
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYBILION_MCP_BACKEND", TOKEN)
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    assert TOKEN not in str(caught.value)
