@@ -233,7 +233,7 @@ async def test_a_token_is_refused_wherever_it_stands(client: Client, caplog: pyt
     calls: list[tuple[str, dict[str, Any]]] = [
         ("suggest_keywords", {"title": f"{TITLE} {TOKEN.lower()}"}),
         ("get_status", {"job_id": TOKEN}),
-        ("read_artifact", {"job_id": "j1", "save_to": f"/tmp/{TOKEN}"}),
+        ("read_artifact", {"job_id": "j1", "save_to": f"results/{TOKEN}.txt"}),
         ("validate_series", {"series": json.dumps({TOKEN: 1})}),
         ("validate_series", {"series": {"2020-01-01": {"deep": [[{TOKEN: 1}]]}}}),
         ("submit_forecast", {"api_token": TOKEN}),

@@ -92,10 +92,10 @@ def _short_of(held: Held, promised: float) -> bool:
 
 
 def held_sentence(skill: Skill) -> str:
-    """How often the bands of the past forecasts held, as counted."""
+    """How often the bands of past forecasts held, as counted; for a skill with some months that had a band."""
     parts = [
         f"{held.held} of {held.counted} months at {promised} % ({100 * held.share:.0f} %)"
         for promised, held in ((80, skill.held_80), (90, skill.held_90))
         if held.share is not None
     ]
-    return f"The bands of past forecasts held {' and '.join(parts)}." if parts else "No past month had a band to check."
+    return f"The bands of past forecasts held {' and '.join(parts)}."

@@ -71,10 +71,11 @@ def look_ahead(
     current = month_of(month_index(today))
     delivered = tuple(_row(month, current) for month in forecast.months[:MAX_HORIZON])
     last_month = max((month for month in history if month < delivered[0].month), default=None)
-    errors = half_widths(windows) if _unreliable(delivered, skill) else ()
-    if not any(width.of_90 > 0 for width in errors):  # a past without errors says nothing of a width
-        errors = ()
     before = index_of(last_month) if last_month else index_of(delivered[0].month) - 1
+    errors = half_widths(windows) if _unreliable(delivered, skill) else ()
+    told = any(width.of_90 > 0 for width in errors)  # a past without errors says nothing of a width
+    if not told or index_of(delivered[0].month) - before > len(errors):  # nor one that reaches no month of these
+        errors = ()
     floor = 0.0 if history and min(history.values()) >= 0 else -math.inf
     rows = tuple(_recalibrated(row, index_of(row.month) - before, errors, floor) for row in delivered)
     rows = rows if errors else delivered
@@ -128,11 +129,10 @@ def _around(
     forecast: float, half_width: float, delivered: tuple[float | None, float | None], floor: float
 ) -> tuple[float, float]:
     """A series that never was below `floor` is not said to get there, unless its forecast or its own band does."""
-    lower, upper = delivered
-    low = max(forecast - half_width, min(floor, forecast))
-    return min(low, forecast if lower is None else lower), max(
-        forecast + half_width, forecast if upper is None else upper
-    )
+    lower = forecast if delivered[0] is None else delivered[0]
+    upper = forecast if delivered[1] is None else delivered[1]
+    lowest = max(forecast - half_width, min(floor, forecast))
+    return min(lowest, lower), max(forecast + half_width, upper)
 
 
 def flaws(rows: Sequence[ForecastRow]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What speaks against relying on a forecast, and what to do next."""
+"""What speaks against relying on a forecast."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,9 @@ from sybilion_mcp.explain.forecast import Outlook, flaws
 from sybilion_mcp.explain.results import DRIVERS, WINDOWS, Results
 from sybilion_mcp.explain.wording import counted, significant
 
-_FEW_WINDOWS = 5
+_ROUGH = 5  # windows; errors from fewer are a rough guide
 _DISAGREE = 0.10
 _STALE_MONTHS = 3
-_LOWER_RECENCY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ def _about_bands(evidence: Evidence) -> Iterator[str]:
         yield "The bands shown with the forecast are recalibrated from this job's own past errors."
     elif outlook.bands == "recalibrated":
         yield "Recalibrated from this job's own past errors, those of this forecast stay as delivered: wide enough."
+    elif narrow:
+        yield "No past error reaches as far ahead as this forecast, so its bands stay as delivered."
 
 
 def _about_skill(evidence: Evidence) -> Iterator[str]:
@@ -80,7 +81,7 @@ def _about_skill(evidence: Evidence) -> Iterator[str]:
         yield "No past window can be used: each misses an actual. How good such forecasts are is not known."
     elif skill.verdict == "unknown":
         yield "The series itself is not at hand, so past errors cannot be compared with simple rivals."
-    elif skill.windows_used < _FEW_WINDOWS:
+    elif skill.windows_used < _ROUGH:
         yield f"Only {counted(skill.windows_used, 'past window')} could be used: the errors are a rough guide."
     if contradiction := _contradiction(evidence):
         yield contradiction

@@ -119,6 +119,15 @@ class TestWhen:
         assert data_of(report)["forecast"][1]["lower_80"] is None
         assert "Beyond 1 month no past error is known, so there is no band." in render_report(report)
 
+    def test_a_forecast_that_begins_beyond_every_past_error_keeps_the_bands_it_has(self) -> None:
+        windows = [window_of(month_after("2025-01", at), [(100.0, 140.0)]) for at in range(11)]
+        late = full(forecast=forecast_of([110], half=9, first="2026-07"), windows=windows)
+
+        assert data_of(late)["bands"] == "given"
+        assert data_of(late)["forecast"][0]["lower_80"] == 102
+        assert "its bands stay as delivered" in render_report(late)
+        assert "The forecast leaves out the 2 months after the data." in render_report(late)
+
     def test_a_series_that_never_was_below_zero_gets_no_band_there(self) -> None:
         windows = [window_of(month_after("2025-01", at), [(100.0, 300.0)]) for at in range(11)]
         below = full(forecast=forecast_of([110], half=9), windows=windows, series=input_of([-1.0, *[100.0] * 35]))
