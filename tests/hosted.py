@@ -231,7 +231,7 @@ def _artifacts(request: dict[str, Any]) -> dict[str, bytes]:
 
 @dataclass
 class ImpatientDesk(Desk):
-    """A desk whose hosted backend gives up after a third of a second."""
+    """A desk whose hosted backend gives up after half a second of silence; to connect may take longer when busy."""
 
     _client: SybilionClient | None = None
 
@@ -241,7 +241,7 @@ class ImpatientDesk(Desk):
         assert self.settings.api_token is not None
         if self._client is None:
             token = self.settings.api_token.get_secret_value()
-            self._client = SybilionClient(self.settings.api_base_url, token, timeout=httpx.Timeout(0.3))
+            self._client = SybilionClient(self.settings.api_base_url, token, timeout=httpx.Timeout(0.5, connect=5.0))
         return self._client
 
     async def aclose(self) -> None:
