@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "source",
         metavar="DIR_OR_JOB",
-        help="a folder is compared with the job folders beside it that hold the same series",
+        help="a folder is compared with the job folders beside it that hold the same series; a job is named by its id, "
+        "or how it begins",
     )
     explain.add_argument("--json", action="store_true", help="the report as data")
     explain.set_defaults(run=_explain)
@@ -118,18 +118,9 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from sybilion_mcp.secret_text import Secrets
     from sybilion_mcp.server import build_server
 
-    settings = _settings(arguments)
-    secrets = Secrets(settings.secrets)
-
-    def crashed(_: object, error: BaseException, __: object) -> None:
-        """A traceback may quote what was sent."""
-        sys.stderr.write(secrets.hide("".join(traceback.format_exception(error))))
-
-    sys.excepthook = crashed
-    build_server(settings).run(arguments.transport)
+    build_server(_settings(arguments)).run(arguments.transport)
     return 0
 
 
@@ -200,19 +191,25 @@ def _jobs_forget(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
-    """The environment, with the flags of the command on top. Ends the program on a value that cannot be used."""
+    """The environment, with the flags of the command on top; its secrets are told nowhere.
+
+    Ends the program on a value that cannot be used.
+    """
     from pydantic import ValidationError
 
-    from sybilion_mcp.settings import Settings
+    from sybilion_mcp.known_secrets import keep_secret
+    from sybilion_mcp.settings import Settings, variable
 
     flags = {name: getattr(arguments, name, None) for name in ("backend", "read_only")}
     flags["allow_dirs"] = getattr(arguments, "allow_dir", None)
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
-            _complain(f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")
+            _complain(f"{variable(str(detail['loc'][0]))}: {detail['msg'].removeprefix('Value error, ')}")
         raise SystemExit(2) from None
+    keep_secret(settings.secrets)
+    return settings
 
 
 def _complain(message: str) -> int:

@@ -10,6 +10,7 @@ from mcp_types import (
 )
 
 from sybilion_mcp.contract.schemas import schema_names
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.resources import GUIDES
 from sybilion_mcp.service.desk import Desk
 
@@ -25,7 +26,10 @@ def add_completion(server: MCPServer[Desk], desk: Desk) -> None:
         context: CompletionContext | None,
     ) -> Completion:
         chosen = (context.arguments if context else None) or {}
-        values = await _values(desk, argument.name, argument.value, chosen, getattr(ref, "uri", ""))
+        try:
+            values = await _values(desk, argument.name, argument.value, chosen, getattr(ref, "uri", ""))
+        except Refusal:  # of the data folder: who types is not told so here, but by what they call
+            values = []
         return Completion(values=values[:MOST], has_more=len(values) > MOST)
 
 

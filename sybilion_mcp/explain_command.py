@@ -6,44 +6,44 @@ from pathlib import Path
 
 import anyio
 
-from sybilion_mcp import hints
 from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.clock import utc_today
 from sybilion_mcp.contract.artifacts import ArtifactError
 from sybilion_mcp.explain.facts import Report
 from sybilion_mcp.explain.report import render_report, report_data
-from sybilion_mcp.hints import Refusal, Subject
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.folders import report_of_folder
 from sybilion_mcp.settings import Settings
-from sybilion_mcp.tools.answer import failure_text
+from sybilion_mcp.terminal import complain, meant, told
 
 
 def explain(source: str, settings: Settings, *, as_json: bool) -> int:
     """Print the report; 0, or 1 with the reason on stderr."""
     folder = Path(source)
     if folder.is_file():
-        sys.stderr.write(f"{source} is a file; name the folder that it lies in, with forecast.json\n")
+        complain(f"{source} is a file; name the folder that it lies in, with forecast.json")
         return 1
     if not folder.exists() and len(folder.parts) > 1:
-        sys.stderr.write(f"There is no folder {source}\n")
+        complain(f"There is no folder {source}")
         return 1
     try:
         report = report_of_folder(folder, utc_today()) if folder.is_dir() else anyio.run(_of_job, settings, source)
     except (ArtifactError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        complain(str(error))
         return 1
     except (Refusal, BackendError) as error:
-        sys.stderr.write(f"{failure_text(hints.explain(error, Subject('read_artifact', {'job_id': source})))}\n")
+        complain(told(error))
         return 1
     sys.stdout.write(f"{json.dumps(report_data(report), indent=1) if as_json else render_report(report)}\n")
     return 0
 
 
-async def _of_job(settings: Settings, job_id: str) -> Report:
+async def _of_job(settings: Settings, text: str) -> Report:
+    """Of the job whose id is this or begins so; one that is not remembered here, the default backend may know."""
     desk = Desk(settings)
     try:
-        return await results.report(desk, job_id)
+        return await results.report(desk, await meant(desk, text) or text)
     finally:
         await desk.aclose()

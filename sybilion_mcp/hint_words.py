@@ -17,15 +17,15 @@ ON_LOCAL = 'The embedded engine needs neither token nor network and is free: sub
 
 WORDS: dict[str, Words] = {
     "token_missing": Words(
-        "The Sybilion API needs a token and none is configured, or the file that should hold it cannot be read.",
+        "The Sybilion API needs a token and none is configured.",
         "Ask the user to set SYBILION_API_TOKEN in the server's environment, or SYBILION_API_TOKEN_FILE to a file that "
-        "holds it and that the server may read, and to restart it. Never ask for the token itself.",
+        "holds nothing else and that the server may read, and to restart it. Never ask for the token itself.",
         "local",
         local_helps=True,
     ),
     "token_rejected": Words(
-        "The service does not accept the configured token.",
-        "Retrying is useless. Ask the user to check SYBILION_API_TOKEN (it begins with sk_ops_) and restart.",
+        "The service does not accept the token of SYBILION_API_TOKEN.",
+        "Retrying is useless. Ask the user to check it (a token begins with sk_ops_) and to restart the server.",
         "local",
         local_helps=True,
     ),
@@ -162,6 +162,8 @@ LOST_ANSWER = (
     "Whether a job was made is unknown. Call submit_forecast again with the same arguments, without resubmit: it looks "
     "for the job first and never pays twice."
 )
+
+NOT_SENT = "Nothing was sent or charged: whose account the token belongs to must be known first."
 
 
 def words_of(code: str, backend: str) -> Words:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import is_request_field
-from sybilion_mcp.hint_words import LOST_ANSWER, ON_LOCAL, WORDS, words_of
+from sybilion_mcp.hint_words import LOST_ANSWER, NOT_SENT, ON_LOCAL, WORDS, words_of
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 
@@ -20,7 +20,7 @@ class Refusal(Exception):
     """Something we refuse ourselves, before any request: a code of the closed list, what happened, what to do.
 
     A code that a backend's answer can have too brings its own words. `next` is the call to make instead; without
-    it the same call is named again, with `changes` made to its arguments.
+    it the same call is named again, with `changes` made to its arguments; None leaves one out.
     """
 
     def __init__(
@@ -90,11 +90,13 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
     words = words_of(code, error.backend)
     lost = error.operation == "submit" and outcome_unknown(error)
     hint = LOST_ANSWER if lost else words.hint
+    if error.operation == "account" and subject.tool == "submit_forecast":
+        hint = f"{NOT_SENT} {hint}"
     if words.local_helps and subject.tool == "submit_forecast" and not lost:
         hint = f"{hint} {ON_LOCAL}"
     return Failure(
         code,
-        words.message,
+        words.message.replace(BackendError.credential, error.credential),
         hint,
         _timed(_next("find" if lost else words.next, subject), words.retry_after_s),
         retryable=words.retry_after_s is not None,
@@ -126,7 +128,8 @@ def _explain_refusal(error: Refusal, subject: Subject) -> Failure:
     unknown = error.code == "submission_unknown"
     then = _next("find" if unknown else words.next if words else "again", subject)
     if error.changes:
-        then = NextStep(subject.tool, {**subject.arguments, **error.changes})
+        said = {**subject.arguments, **error.changes}
+        then = NextStep(subject.tool, {name: value for name, value in said.items() if value is not None})
     elif then == NextStep(subject.tool, subject.arguments) and error.retry_after_s is None:
         then = replace(then, reason="once that is done")  # as it was made the call fails again
     return Failure(

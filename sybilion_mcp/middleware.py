@@ -33,6 +33,8 @@ _EXPECTED = {
 }
 _IDS = "a list of whole numbers (ids; on the embedded engine `sybilion-mcp drivers list` shows them)"
 _FILTERS = ("regions", "categories")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Za-z][a-z]*")
+_ENDING = re.compile("cancel|stop|abort|delet|remov|kill|terminat|forget|revok|withdraw|undo", re.IGNORECASE)
 
 
 def guard_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
@@ -64,9 +66,7 @@ def guard_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
 def _check_call(known: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]) -> CallToolResult | None:
     tool = known.get(name)
     if tool is None:
-        message = f"There is no tool {identifier(name)}; there are {', '.join(known)}."
-        step = NextStep(_closest(name, known) or next(iter(known)), _repeated(arguments))
-        return failed(Failure("unknown_tool", message, _did_you_mean(name, known), step))
+        return failed(_unknown_tool(known, name, arguments))
     names = list(tool.parameters["properties"])
     unknown = [argument for argument in arguments if argument not in names]
     if unknown:
@@ -76,6 +76,34 @@ def _check_call(known: Mapping[str, Tool], name: str, arguments: Mapping[str, An
     except ValidationError as error:
         return failed(_invalid_arguments(tool.name, error.errors(include_url=False), arguments))
     return None
+
+
+def _unknown_tool(known: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]) -> Failure:
+    """A guess at what was meant; never a call that may cost money, never with arguments that it does not take."""
+    message = f"There is no tool {identifier(name)}; there are {', '.join(known)}."
+    free = [tool.name for tool in known.values() if not _may_cost(tool)]
+    closest = _closest(name, known)
+    if any(map(_ENDING.match, _WORD.findall(name))):
+        hint = (
+            "A job cannot be cancelled here; it goes on and is charged as it ends (an embedded one costs nothing). "
+            "What is kept of it the user can drop with `sybilion-mcp jobs forget`."
+        )
+        meant, reason = "get_status", "with the job_id"
+    elif closest is not None and closest not in free:
+        hint = f"{closest} has a name like that and may cost money: call it only if that is what the user wants."
+        meant, reason = free[0], "is free and comes first"
+    else:
+        hint = _did_you_mean(name, known)
+        meant, reason = closest or free[0], ""
+    taken = {one: value for one, value in arguments.items() if one in known[meant].parameters["properties"]}
+    if reason == "with the job_id" and "job_id" in taken:
+        reason = ""
+    return Failure("unknown_tool", message, hint, NextStep(meant, _repeated(taken), reason))
+
+
+def _may_cost(tool: Tool) -> bool:
+    """Only what makes a job is not the same when it is called again."""
+    return tool.annotations is None or tool.annotations.idempotent_hint is not True
 
 
 def _unknown_arguments(

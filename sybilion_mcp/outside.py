@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from sybilion_mcp.known_secrets import hide_known
+
 _MARKUP = re.compile(r"[\[\]<>{}`*#|~\\^@]|&(?=\w+;)")
 _UNDERSCORE = re.compile(r"_(?!\d{1,3}\b)|(?<!\baux)_")
 _LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
@@ -28,7 +30,8 @@ _LEADING = re.compile(r"^[^\w(]+")
 
 
 def clean(text: str, limit: int = 80) -> str:
-    """At most `limit` visible characters of outside text on one line: no markup, links, direction marks."""
+    """At most `limit` visible characters of outside text on one line: no markup, links, direction marks, secrets."""
+    text = hide_known(text)  # whole and as it was written: what is cut or cleaned is not found any more
     if len(text) > 16 * limit:  # however long the text, the work is bounded
         text = text[: 8 * limit] + text[-8 * limit :]
     flat = _flat(text)
@@ -45,13 +48,14 @@ def quoted(text: str, limit: int = 80) -> str:
 
 def identifier(text: str) -> str:
     """An id as it may stand in a suggested call: the characters of ids, and no others."""
-    return _HOST.sub("www", _NO_IDENTIFIER.sub("", text[:_LONGEST_ID]))[:80]
+    bare = _NO_IDENTIFIER.sub("", hide_known(text[:_LONGEST_ID]))
+    return _HOST.sub("www", _NO_IDENTIFIER.sub("", hide_known(bare)))[:80]
 
 
 def _flat(text: str) -> str:
     """One line of words: what could be taken for more becomes a space, or is parted from what follows by one."""
     seen = unicodedata.normalize("NFC", "".join(map(visible, text)))
-    flat = _UNDERSCORE.sub(" ", _MARKUP.sub(" ", "".join(_few_marks(seen))))
+    flat = _UNDERSCORE.sub(" ", _MARKUP.sub(" ", hide_known("".join(_few_marks(seen)))))
     flat = _DOMAIN.sub(". ", _SCHEME.sub(": ", _LINK.sub(" ", flat)))
     return _LEADING.sub("", " ".join(QUOTE.sub("'", flat).split()))
 

@@ -19,7 +19,8 @@ from sybilion_mcp.intake.profile import describe, profile
 from sybilion_mcp.outside import identifier, quoted
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import current, keep
+from sybilion_mcp.service.follow import current
+from sybilion_mcp.service.keeping import keep
 from sybilion_mcp.tools.answer import failure_text
 
 GUIDES = {

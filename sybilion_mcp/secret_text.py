@@ -1,46 +1,69 @@
-"""Secrets: an API token, pasted or configured, goes nowhere. Not into a tool, not into an answer, not into a log."""
+"""What a secret looks like in a text, and the text without it.
 
-import logging
+A secret is found in any case, and as URIs, JSON, logs and Python write it: percent-encoded or escaped, also twice.
+"""
+
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 HIDDEN = "[token]"
 _BEGINS = "sk_ops_"
-_LOOKS_LIKE_ONE = "(?<![A-Za-z0-9])" + _BEGINS + "[A-Za-z0-9_-]{4,}"  # "disk_ops_monthly" is a word
 _SHORTEST = 8  # characters of a configured secret; what is shorter is none, and would be found everywhere
+_LONGEST_FORM = 28  # bytes that one character takes at most, in the longest of the forms below
+_HEX = "[0-9A-Fa-f]"
+_PERCENT = "%(?:25){0,2}"
+_ESCAPE = r"\\\\{0,3}"
+_WORD = f"[A-Za-z0-9_-]|(?:{_PERCENT}|{_ESCAPE}u00)(?:2[dD]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9aA]|5[fF])"
+# "disk_ops_monthly" is a word; what follows %20 or \n is the beginning of one.
+_ALONE = rf"(?:(?<![A-Za-z0-9])|(?<=%{_HEX}{{2}})|(?<=\\[nrtbf])|(?<=\\u{_HEX}{{4}}))"
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
+)
+_PERCENT_ENCODED = re.compile(f"%{_HEX}{{2}}")
+_ENCODED = re.compile(rf"%{_HEX}{{2}}|\\")
 
 
 class Secrets:
     """Whatever looks like a token of the Sybilion API, and the secrets that this server was given."""
 
     def __init__(self, given: Iterable[str] = ()) -> None:
-        self._given = sorted({one for one in given if len(one) >= _SHORTEST}, key=len, reverse=True)
-        self._any = re.compile("|".join([*map(re.escape, self._given), _LOOKS_LIKE_ONE]))
-        self._shortest = min(map(len, (*self._given, _BEGINS + 4 * "x")))
+        told = {part for one in given for part in (one.strip(), *one.split())}
+        self.given = tuple(sorted((one for one in told if len(one) >= _SHORTEST), key=len, reverse=True))
+        self._hints = (_BEGINS, *(one.lower() for one in self.given))
+
+    @cached_property
+    def _patterns(self) -> list[re.Pattern[str]]:
+        """One for each, so that the search leaps to where a secret may begin."""
+        return [re.compile(_in_any_form(one)) for one in self.given]
 
     def within(self, value: object) -> bool:
         """Whether a secret stands anywhere in a JSON value, be it as the name of something."""
-        unseen = [value]
-        while unseen:
-            one = unseen.pop()
-            if isinstance(one, str):
-                if len(one) >= self._shortest and self._in_text(one):
-                    return True
-            elif isinstance(one, dict):
-                unseen += one.keys()
-                unseen += one.values()
-            elif isinstance(one, list | tuple):
-                unseen += one
-        return False
+        text = "\n".join(_texts(value))
+        return self._plainly(text) or any(map(self._plainly, _read_otherwise(text)))
 
-    def _in_text(self, text: str) -> bool:
-        if any(one in text for one in self._given):
-            return True
-        return _BEGINS in text and self._any.search(text) is not None
+    def _plainly(self, text: str) -> bool:
+        return self._may_hold_one(text) and any(one.search(text) for one in (*self._patterns, _LOOKS_LIKE_ONE))
+
+    def _may_hold_one(self, text: str) -> bool:
+        """Almost always not, which is found out much faster."""
+        lowered = text.lower()
+        return any(one in lowered for one in self._hints) or _ENCODED.search(text) is not None
 
     def hide(self, text: str) -> str:
-        return self._any.sub(HIDDEN, text)
+        """The text with every secret replaced; decoded and in ordinary letters where that is how one is found."""
+        text = self._without(text)
+        disguised = (read for read in _read_otherwise(text) if self._plainly(read))
+        found = next(disguised, None)
+        return text if found is None else self._without(found)
+
+    def _without(self, text: str) -> str:
+        for one in (*self._patterns, _LOOKS_LIKE_ONE) if self._may_hold_one(text) else ():
+            text = one.sub(HIDDEN, text)
+        return text
 
     def hidden(self, value: dict[str, Any]) -> dict[str, Any]:
         """The same JSON object with every secret in it replaced."""
@@ -54,37 +77,95 @@ class Secrets:
         return [self._hidden(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-class HidingFilter(logging.Filter):
-    """Hides secrets in what is logged: in the message, in its arguments, and in the text of an exception."""
+class Mask:
+    """Covers the given secrets in bytes that come in pieces, wherever the pieces part; as many bytes go out.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: set[str] = set()
-        self._secrets = Secrets()
+    A secret of digits alone is left: it could be a number of an artifact, which would not be readable any more.
+    """
 
-    def know(self, secrets: Iterable[str]) -> None:
-        self._known |= set(secrets)
-        self._secrets = Secrets(self._known)
+    def __init__(self, secrets: Secrets) -> None:
+        given = [one for one in secrets.given if not one.isdecimal()]
+        pattern = "|".join(map(_in_any_form, given)).encode(errors="surrogatepass")
+        self._pattern = re.compile(pattern) if given else None
+        self._reach = _LONGEST_FORM * max(map(len, given), default=0)
+        self._held = b""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):  # arguments that do not fit; logging itself never raises for it
-            message = str(record.msg)
-        record.msg, record.args = self._secrets.hide(message), None
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        if record.exc_text:
-            # Nobody formats the exception again, whose text is still the one with the secret.
-            record.exc_text, record.exc_info = self._secrets.hide(record.exc_text), None
-        return True
+    def add(self, piece: bytes) -> bytes:
+        """What is sure by now: everything but the end, where a secret may have begun."""
+        return self._passed(self._held + piece, self._reach) if self._pattern else piece
+
+    def rest(self) -> bytes:
+        """Nothing more comes."""
+        return self._passed(self._held, 0)
+
+    def whole(self, content: bytes) -> bytes:
+        return self._pattern.sub(_covered, content) if self._pattern else content
+
+    def _passed(self, content: bytes, reach: int) -> bytes:
+        sure, passed = max(len(content) - reach, 0), 0
+        parts = []
+        for found in self._pattern.finditer(content) if self._pattern else ():
+            if found.start() >= sure:
+                break
+            parts += [content[passed : found.start()], _covered(found)]
+            passed = found.end()
+        sure = max(sure, passed)
+        self._held = content[sure:]
+        return b"".join([*parts, content[passed:sure]])
 
 
-_FILTER = HidingFilter()
+def _covered(found: re.Match[bytes]) -> bytes:
+    return HIDDEN.encode().ljust(len(found[0]), b"*")
 
 
-def hide_from_logs(secrets: Iterable[str]) -> None:
-    """From now on none of these, and nothing that looks like a token, is written by the handlers there are."""
-    _FILTER.know(secrets)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_FILTER)
+def _texts(value: object) -> Iterator[str]:
+    unseen = [value]
+    while unseen:
+        one = unseen.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            unseen += one.keys()
+            unseen += one.values()
+        elif isinstance(one, list | tuple):
+            unseen += one
+
+
+def _read_otherwise(text: str) -> Iterator[str]:
+    """The text percent-decoded, and without what cannot be seen and letters of another shape."""
+    for _ in range(3):
+        if not text.isascii():
+            yield _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+        if not _PERCENT_ENCODED.search(text):
+            return
+        text = unquote(text)
+        yield text
+
+
+def _in_any_form(secret: str) -> str:
+    """A pattern in which each character may be of either case, percent-encoded or escaped.
+
+    Its first character begins with a literal whatever its form: that is what makes the search fast.
+    """
+    return "".join(f"(?:{'|'.join(_forms(one))})" for one in secret)
+
+
+def _forms(character: str) -> Iterator[str]:
+    for one in dict.fromkeys((character, character.lower(), character.upper())):
+        yield re.escape(one)
+        if not one.isalnum():
+            yield _ESCAPE + re.escape(one)
+        yield "".join(_PERCENT + _hex(f"{byte:02x}") for byte in one.encode(errors="surrogatepass"))
+        units = one.encode("utf-16-be", "surrogatepass")
+        yield "".join(f"{_ESCAPE}u{_hex(units[at : at + 2].hex())}" for at in range(0, len(units), 2))
+        if len(one) == 1 and ord(one) < 256:
+            yield f"{_ESCAPE}x{_hex(f'{ord(one):02x}')}"
+
+
+def _hex(digits: str) -> str:
+    return "".join(one if one.isdecimal() else f"[{one}{one.upper()}]" for one in digits)
+
+
+_LOOKS_LIKE_ONE = re.compile(
+    f"{_ALONE}(?:[sS]|(?:{_PERCENT}|{_ESCAPE}u00)[57]3){_in_any_form(_BEGINS[1:])}(?:{_WORD}){{4,}}"
+)

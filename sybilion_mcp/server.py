@@ -8,11 +8,12 @@ from mcp.server.mcpserver import MCPServer
 
 from sybilion_mcp import __version__
 from sybilion_mcp.completion import add_completion
+from sybilion_mcp.known_secrets import keep_secret
 from sybilion_mcp.middleware import guard_prompts, guard_tools
 from sybilion_mcp.prompts import load_prompts
 from sybilion_mcp.resources import add_resources
 from sybilion_mcp.secret_guard import guard_secrets
-from sybilion_mcp.secret_text import Secrets, hide_from_logs
+from sybilion_mcp.secret_text import Secrets
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from sybilion_mcp.tools import core_tools
@@ -58,7 +59,7 @@ def build_server(settings: Settings, desk: Desk | None = None) -> MCPServer[Desk
     )
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
-    hide_from_logs(settings.secrets)
+    keep_secret(settings.secrets)
     for prompt in prompts:
         server.add_prompt(prompt)
     add_resources(server, desk)

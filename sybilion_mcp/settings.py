@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 BackendName = Literal["local", "sybilion"]
 SpendPolicy = Literal["ask", "allow", "deny"]
 _LONGEST_TOKEN = 16_384  # characters of a token file that are read
+_THE_FILE = "The file that SYBILION_API_TOKEN_FILE names"
 
 
 def _default_home() -> Path:
@@ -51,7 +52,31 @@ class Settings(BaseSettings):
     @classmethod
     def _from_file(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         file = info.data.get("api_token_file")
-        return _token_in(file) if token is None and file is not None else token
+        if token is not None or file is None:
+            return token
+        read = _read_token(file)[0]
+        return SecretStr(read) if read else None
+
+    @property
+    def token_fault(self) -> str:
+        """Why there is no token, though a file is said to hold it; empty where none is said."""
+        if self.api_token is not None or self.api_token_file is None:
+            return ""
+        return _read_token(self.api_token_file)[1] or "The file was corrected after this server had read it."
+
+    @property
+    def token_variable(self) -> str:
+        """Where the token comes from."""
+        given = "api_token" in self.model_fields_set or self.api_token_file is None
+        return "SYBILION_API_TOKEN" if given else "SYBILION_API_TOKEN_FILE"
+
+    @field_validator("api_base_url")
+    @classmethod
+    def _without_credentials(cls, url: str) -> str:
+        """Addresses are told and logged, so none may hold a secret."""
+        if "@" in url or "?" in url or "#" in url:
+            raise ValueError("must hold no user, password or query; the token goes into SYBILION_API_TOKEN")
+        return url
 
     @field_validator("allow_dirs", mode="before")
     @classmethod
@@ -81,11 +106,31 @@ class Settings(BaseSettings):
         return tuple(one.get_secret_value().strip() for one in given if one is not None)
 
 
-def _token_in(file: Path) -> SecretStr | None:
-    """The token that a file holds; None when it cannot be read, which only matters once the token is needed."""
+def variable(field: str) -> str:
+    """The environment name that a field is set by, as a mistake in it is told."""
+    if field.upper() == field:
+        return field
+    alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else None
+    return str(alias.choices[-1]) if isinstance(alias, AliasChoices) else f"SYBILION_MCP_{field.upper()}"
+
+
+def _read_token(file: Path) -> tuple[str, str]:
+    """The token that a file holds, and what is wrong where it holds none, which only matters once it is needed.
+
+    The path is not told: somebody may have written the token in its place.
+    """
     try:
         with file.expanduser().open(encoding="utf-8-sig") as opened:
             token = opened.read(_LONGEST_TOKEN).strip()
-    except (OSError, ValueError, RuntimeError):  # not there, not allowed, no text, or no home to expand
-        return None
-    return SecretStr(token) if token else None
+    except (FileNotFoundError, NotADirectoryError):
+        return "", f"{_THE_FILE} does not exist."
+    except UnicodeDecodeError:
+        return "", f"{_THE_FILE} holds no text."
+    except (OSError, ValueError, RuntimeError) as error:  # not allowed, a folder, or no home to expand
+        reason = getattr(error, "strerror", None) or "its path is none"
+        return "", f"{_THE_FILE} cannot be read: {reason}."
+    if not token:
+        return "", f"{_THE_FILE} is empty."
+    if len(token.splitlines()) > 1:
+        return "", f"{_THE_FILE} holds several lines; it must hold the token and nothing else."
+    return token, ""

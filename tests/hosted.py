@@ -4,10 +4,12 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import count
 from typing import Any
 
 import httpx
@@ -70,19 +72,27 @@ def cut(*, handled: bool = False) -> Fault:
 
 @dataclass
 class HostedApi:
-    """`submits`: the bodies of the submits that arrived. `requests`: what arrived, as "GET /api/v1/me"."""
+    """`submits`: the bodies of the submits that arrived. `requests`: what arrived, as "GET /api/v1/me".
+
+    `users`: whose a token is, for tokens that are accepted beside `token`. `clock`: by how much the one it shows is
+    ahead, if it shows any. `headers`: what it sends with every answer.
+    """
 
     url: str = ""
     token: str = TOKEN
+    users: dict[str, object] = field(default_factory=dict)
+    clock: timedelta | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     submits: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
 
     def next(self, operation: str, *faults: Fault) -> None:
-        """The next answers to an operation: submit, job, artifact, jobs."""
+        """The next answers to an operation: submit, job, artifact, jobs, account."""
         self._faults[operation] += faults
 
     def always(self, operation: str, fault: Fault) -> None:
@@ -93,7 +103,7 @@ class HostedApi:
 
     def make_job(self, request: dict[str, Any] | None = None, *, created: datetime | None = None) -> str:
         """A job that is there, whoever asked for it."""
-        job_id = f"00000000-0000-4000-8000-{len(self.jobs):012d}"
+        job_id = f"00000000-0000-4000-8000-{next(self._numbers):012d}"
         at = (created or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.jobs[job_id] = {"job_id": job_id, "pipeline_type": "forecast", "status": "running", "created_at": at}
         self.jobs[job_id] |= {"settled": False, "settled_at": None, "eur_cents_final": None}
@@ -127,9 +137,13 @@ class HostedApi:
         fault = self._faults[operation].pop(0) if self._faults[operation] else None
         if fault is not None and not fault.handled:
             return fault
-        if headers.get("authorization") != f"Bearer {self.token}":
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        if token != self.token and token not in self.users:
             return error(401, "invalid token")
-        answer = self._handle(operation, path, body)
+        if operation == "account":
+            answer = _json(200, {"user_id": self.users.get(token, f"user of {token}"), "balance_eur_cents": 10_000})
+        else:
+            answer = self._handle(operation, path, body)
         return fault or answer
 
     def _operation(self, method: str, path: str) -> str:
@@ -137,6 +151,8 @@ class HostedApi:
             return "submit"
         if path.startswith(f"{ROOT}/jobs"):
             return "jobs"
+        if path == f"{ROOT}/me":
+            return "account"
         return "artifact" if "/artifacts/" in path else "job"
 
     def _handle(self, operation: str, path: str, body: bytes) -> Fault:
@@ -208,7 +224,10 @@ async def _converse(api: HostedApi, reader: asyncio.StreamReader, writer: asynci
     if answer.status == 0:
         writer.transport.abort()
         return
-    fields = {"content-length": str(len(answer.body) + answer.missing), "connection": "close", **dict(answer.headers)}
+    fields = {"content-length": str(len(answer.body) + answer.missing), "connection": "close"}
+    fields |= {**api.headers, **dict(answer.headers)}
+    if api.clock is not None:
+        fields["date"] = format_datetime(datetime.now(UTC) + api.clock, usegmt=True)
     lines = [f"HTTP/1.1 {answer.status} Scripted", *(f"{name}: {value}" for name, value in fields.items())]
     writer.write("\r\n".join([*lines, "", ""]).encode() + answer.body)
     await writer.drain()

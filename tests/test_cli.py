@@ -39,9 +39,12 @@ def test_an_unknown_command_is_refused_with_the_commands(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("SYBILION_MCP_BACKEND", "cloud", "backend"),
-        ("SYBILION_MCP_SPEND", "always", "spend"),
-        ("SYBILION_MCP_SPEND_CAP_EUR_CENTS", "-1", "spend_cap_eur_cents"),
+        ("SYBILION_MCP_BACKEND", "cloud", "'local' or 'sybilion'"),
+        ("SYBILION_MCP_SPEND", "always", "'ask', 'allow' or 'deny'"),
+        ("SYBILION_MCP_SPEND_CAP_EUR_CENTS", "-1", "greater than or equal to 0"),
+        ("SYBILION_MCP_SPEND_CAP_EUR_CENTS", "ten", "a valid integer"),
+        ("SYBILION_MCP_READ_ONLY", "perhaps", "a valid boolean"),
+        ("SYBILION_API_BASE_URL", "https://user:word@api.example", "must hold no user, password or query"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_a_line(
@@ -54,8 +57,9 @@ def test_a_setting_that_cannot_be_used_is_told_in_a_line(
 
     error = capsys.readouterr().err
     assert ended.value.code == 2
+    assert error.startswith(f"sybilion-mcp: {name}: ")
     assert told in error
-    assert "Traceback" not in error
+    assert error.count("\n") == 1
 
 
 def test_explain_tells_the_report_of_a_folder(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +111,21 @@ def test_explain_leaves_out_a_side_file_that_cannot_be_read_and_says_so(
 
     assert main(["explain", str(tmp_path / "job")]) == 0
     assert f"Could not be read and is left out: {name}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_explain_tells_no_token_of_ours_that_stands_in_an_artifact(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = f"Plain-Secret-1234{len(flags)}"
+    write_job(tmp_path / "job", timeseries_metadata={"title": f"Sales {secret} of a product"})
+    monkeypatch.setenv("SYBILION_API_TOKEN", secret)
+
+    assert main(["explain", str(tmp_path / "job"), *flags]) == 0
+
+    told = "".join(capsys.readouterr())
+    assert flags or "Sales" in told
+    assert secret not in told
 
 
 def test_explain_compares_a_folder_with_those_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +219,12 @@ def write_job(folder: Path, series: Mapping[str, float] | None = None, *, error:
 
 def test_explain_of_an_unknown_job_is_a_failure_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "no-such-job"]) == 1
-    assert capsys.readouterr().err.startswith("job_not_found: ")
+
+    error = capsys.readouterr().err
+    assert error.startswith("No such job: ")
+    assert error.endswith("`sybilion-mcp jobs list` shows the jobs that are remembered here.\n")
+    assert "Next:" not in error
+    assert "the user" not in error
 
 
 def test_the_sandbox_serves_the_api_to_any_client(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -65,8 +66,46 @@ class TestList:
     def test_a_job_has_a_line(self, job: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["jobs", "list"]) == 0
 
-        day = now()[:10]
-        assert capsys.readouterr().out == f'{day}  sybilion  completed  0.61 EUR  4 artifacts  {job}  "{TITLE}"\n'
+        made, line = now()[:10], capsys.readouterr().out
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", line.partition("  ")[0])
+        assert line.startswith(made)
+        assert line.partition("  ")[2] == f'sybilion  completed  3 months  0.61 EUR  4 artifacts  {job}  "{TITLE}"\n'
+
+    def test_what_is_not_final_is_told_as_it_was_seen(
+        self, using: Using, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sybilion_mcp.store.statements.now", lambda: "2026-11-22T15:26:07.000+00:00")
+        listed = {"job_id": JOB, "status": "queued", "created_at": "2026-11-22T17:20:00+02:00"}
+        using(lambda desk: desk.store.put_job(Job.model_validate(listed), "sybilion"))
+
+        assert main(["jobs", "list"]) == main(["jobs", "show", JOB]) == 0
+
+        line, *about = capsys.readouterr().out.splitlines()
+        assert line.startswith("2026-11-22 15:20 UTC  sybilion  queued when last seen 2026-11-22 15:26 UTC  -  -  ")
+        assert about[0].startswith(f"Job {JOB}: queued when last seen 2026-11-22 15:26 UTC, not settled, ")
+        assert "Made 2026-11-22 15:20 UTC." in about
+
+    def test_jobs_on_one_series_differ_by_their_horizons(
+        self, using: Using, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        async def several(desk: Desk) -> None:
+            await finished_job(desk, "j0", soft_horizon=1)
+            await finished_job(desk, "j1", soft_horizon=6, hard_horizon=3)
+            await finished_job(desk, "j2", soft_horizon="many")
+
+        using(several)
+
+        assert main(["jobs", "list"]) == 0
+        assert [line.split("  ")[3].strip() for line in capsys.readouterr().out.splitlines()] == [
+            "-",
+            "3 to 6 months",
+            "1 month",
+        ]
+
+    @pytest.mark.parametrize("limit", ["0", "-1"])
+    def test_a_list_of_nothing_is_a_mistake(self, limit: str, job: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["jobs", "list", f"--limit={limit}"]) == 2
+        assert capsys.readouterr() == ("", "--limit takes 1 or more.\n")
 
     def test_nothing_is_said_to_be_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["jobs", "list"]) == 0
@@ -144,7 +183,9 @@ class TestShow:
         folder = [str(tmp_path / "out")] if command == ["export"] else []
 
         assert main(["jobs", *command, "zz", *folder]) == 1
-        assert 'No job that is remembered here has the id "zz"' in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert error.startswith('No job that is remembered here has the id "zz"')
+        assert error.endswith("`sybilion-mcp jobs list` shows the jobs that are remembered here.\n")
         assert main(["jobs", *command, "aa", *folder]) == 1
         error = capsys.readouterr().err
         assert "aa-1" in error
@@ -162,6 +203,44 @@ class TestShow:
 
         assert main(["jobs", "show", "aa"]) == 0
         assert capsys.readouterr().out.startswith("Job aa: ")
+
+
+class TestExplain:
+    def test_the_beginning_of_an_id_will_do(self, job: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["explain", job]) == 0
+        whole = capsys.readouterr().out
+
+        assert main(["explain", job[:6]]) == 0
+
+        assert capsys.readouterr().out == whole
+
+    def test_several_ids_that_begin_so_are_named(self, using: Using, capsys: pytest.CaptureFixture[str]) -> None:
+        async def several(desk: Desk) -> None:
+            for job_id in ("aa-1", "aa-2"):
+                await finished_job(desk, job_id)
+
+        using(several)
+
+        assert main(["explain", "aa"]) == 1
+        assert capsys.readouterr().err == 'Several ids begin with "aa": aa-2, aa-1. Write more of the one meant.\n'
+
+    @pytest.mark.parametrize("status", ["running", "failed"])
+    @pytest.mark.parametrize(
+        "command", [["explain", JOB], ["jobs", "export", JOB, "nowhere"]], ids=["explain", "export"]
+    )
+    def test_what_goes_wrong_is_told_to_a_person(
+        self, status: str, command: list[str], using: Using, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = Job.model_validate({"job_id": JOB, "status": status, "settled": status == "failed"})
+        using(lambda desk: desk.store.put_job(job, "sybilion"))
+
+        assert main(command) == 1
+
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert ("SYBILION_API_TOKEN" if status == "running" else "jobs show") in error
+        for words in ("Next:", "the user", "get_status", "read_artifact", "submit_forecast", "validate_series"):
+            assert words not in error
 
 
 class TestExport:
@@ -257,11 +336,26 @@ class TestExport:
         assert "needs a token" in capsys.readouterr().err
         assert not list(folder.parent.iterdir())
 
-    def test_a_damaged_artifact_leaves_no_half_folder(
+    def test_a_damaged_artifact_is_left_out_and_said_to_be_missing(
         self, job: str, home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with closing(sqlite3.connect(home / "desk.db")) as file, file:
             file.execute("UPDATE pieces SET content = x'00' WHERE name = 'input.json'")
+
+        assert main(["jobs", "export", job, str(folder)]) == 1
+
+        said = capsys.readouterr()
+        assert said.out == f'Wrote 3 artifacts of job {JOB} to "{folder}".\n'
+        assert said.err.startswith("input.json is missing: ")
+        assert "needs a token" in said.err
+        assert not (folder / "input.json").exists()
+        assert main(["explain", str(folder)]) == 0
+
+    def test_where_nothing_can_be_had_there_is_no_folder(
+        self, job: str, home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with closing(sqlite3.connect(home / "desk.db")) as file, file:
+            file.execute("UPDATE pieces SET content = x'00'")
 
         assert main(["jobs", "export", job, str(folder)]) == 1
 
@@ -271,8 +365,16 @@ class TestExport:
     def test_a_folder_that_cannot_be_made_is_told(
         self, job: str, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main(["jobs", "export", job, str(folder / "deep" / "deeper")]) == 1
+        folder.write_text("in the way")
+        assert main(["jobs", "export", job, str(folder / "deep")]) == 1
         assert "The folder cannot be made" in capsys.readouterr().err
+
+    def test_a_folder_that_would_lie_in_none_is_told(
+        self, job: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["jobs", "export", job, str(folder / "deep")]) == 1
+        assert capsys.readouterr().err.startswith("The folder that it would lie in does not exist.")
+        assert not list(folder.parent.iterdir())
 
 
 class TestForget:
@@ -308,6 +410,40 @@ class TestForget:
         assert main(["jobs", "forget", job, "--yes"]) == 0
         assert "?" not in capsys.readouterr().out
 
+    def test_of_a_free_job_no_money_is_spoken(
+        self, using: Using, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        done = Job.model_validate({"job_id": JOB, "status": "completed", "settled": True, "eur_cents_final": 0})
+        using(lambda desk: desk.store.put_job(done, "local"))
+        answer(monkeypatch, "y\n")
+
+        assert main(["jobs", "forget", JOB]) == 0
+
+        said = capsys.readouterr().out
+        assert "would be a new job. [y/N]" in said
+        assert said.endswith(f"Forgot job {JOB}.\n")
+        assert "paid" not in said
+
+    def test_of_a_paid_job_it_says_that_the_next_one_is_paid_again(
+        self, job: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["jobs", "forget", job]) == 1
+        assert "would be a new job, paid again. [y/N]" in capsys.readouterr().out
+
+    def test_copies_that_may_still_hold_it_are_named(
+        self, job: str, home: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in ("desk.db.v0.bak", "desk.db.v0.2.bak", "desk.db.other"):
+            (home / name).touch()
+
+        assert main(["jobs", "forget", job, "--yes"]) == 0
+
+        copies = [line for line in capsys.readouterr().out.splitlines() if "copy" in line]
+        assert [line.rpartition(": ")[2] for line in copies] == [
+            str(home / "desk.db.v0.2.bak"),
+            str(home / "desk.db.v0.bak"),
+        ]
+
     def test_an_unfinished_job_is_named_as_such(self, using: Using, capsys: pytest.CaptureFixture[str]) -> None:
         using(lambda desk: desk.store.put_job(Job.model_validate({"job_id": JOB, "status": "running"}), "sybilion"))
 
@@ -328,7 +464,7 @@ class TestForget:
     ) -> None:
         async def made(desk: Desk) -> str:
             asked = Submission(new_id(), "hash", "sending", "sybilion", "us", "s_1", {}, [], {}, None, None, 392, now())
-            job = Job.model_validate({"job_id": JOB, "status": "completed", "eur_cents_final": cents})
+            job = Job.model_validate({"job_id": JOB, "status": "completed", "settled": True, "eur_cents_final": cents})
             assert await desk.store.begin_submission(asked)
             assert await desk.store.accept_submission(asked.submission_id, job, "sybilion")
             return asked.submission_id

@@ -92,13 +92,52 @@ async def test_an_argument_name_is_no_way_to_give_orders(client: Client) -> None
 
 @pytest.mark.parametrize(
     ("wrong", "meant"),
-    [("submit_forcast", "submit_forecast"), ("status", "get_status"), ("ReadArtifact", "read_artifact")],
+    [("get_statuss", "get_status"), ("status", "get_status"), ("ReadArtifact", "read_artifact")],
 )
 async def test_an_unknown_tool_is_answered_with_the_closest(client: Client, wrong: str, meant: str) -> None:
-    failure = await failure_of(client, wrong, job_id="j")
+    failure = await failure_of(client, wrong, job_id="j", horizon=3)
 
     assert (failure["code"], failure["next"]) == ("unknown_tool", {"tool": meant, "arguments": {"job_id": "j"}})
     assert failure["hint"] == f"Did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "cancel_forecast",
+        "cancel",
+        "stop_job",
+        "delete_forecast",
+        "abortForecast",
+        "CANCEL_JOB",
+        "forget_job",
+        "stopJob",
+    ],
+)
+@pytest.mark.parametrize("job", [{"job_id": "j"}, {}], ids=["of a job", "of none"])
+async def test_asking_to_cancel_is_answered_with_the_status(client: Client, wrong: str, job: dict[str, str]) -> None:
+    failure = await failure_of(client, wrong, reason="changed my mind", **job)
+
+    assert (failure["code"], failure["next"]) == ("unknown_tool", {"tool": "get_status", "arguments": job})
+    assert "cannot be cancelled" in failure["hint"]
+    assert "charged as it ends" in failure["hint"]
+    assert "Did you mean" not in failure["hint"]
+
+
+@pytest.mark.parametrize("wrong", ["submit_forcast", "create_forecast", "submit", "forecast", "submitForecast"])
+async def test_a_guess_is_never_a_call_that_costs(client: Client, wrong: str) -> None:
+    failure = await failure_of(client, wrong, title=TITLE, series_id="s_1", max_cost_eur_cents=400, resubmit=True)
+
+    assert failure["next"] == {"tool": "validate_series", "arguments": {"title": TITLE}}
+    assert "submit_forecast" in failure["message"]
+
+
+async def test_a_name_like_that_of_a_tool_that_costs_is_told_as_such(client: Client) -> None:
+    failure = await failure_of(client, "submit_forcast", series_id="s_1")
+
+    assert failure["hint"] == (
+        "submit_forecast has a name like that and may cost money: call it only if that is what the user wants."
+    )
 
 
 async def test_an_unknown_tool_like_no_other_names_them_all(client: Client) -> None:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
-from sybilion_mcp.hints import Refusal
+from sybilion_mcp.backends.base import BackendError
+from sybilion_mcp.backends.sybilion import SybilionClient
+from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 
@@ -48,9 +51,19 @@ def test_the_token_itself_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tm
     assert token_of(Settings()) == TOKEN
 
 
-@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe\x00", "a folder"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist."),
+        (b"", "is empty."),
+        (b" \n", "is empty."),
+        (b"\xff\xfe\x00", "holds no text."),
+        ("a folder", "cannot be read: Is a directory."),
+        (f"{TOKEN}\nand more\n".encode(), "holds several lines; it must hold the token and nothing else."),
+    ],
+)
 def test_a_file_without_a_token_is_told_when_the_token_is_needed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | str | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | str | None, told: str
 ) -> None:
     """And the hosted service stays what was meant: nothing else answers in its place."""
     file = tmp_path / "token"
@@ -66,8 +79,45 @@ def test_a_file_without_a_token_is_told_when_the_token_is_needed(
     with pytest.raises(Refusal) as caught:
         Desk(settings).backend()
     assert caught.value.code == "token_missing"
-    assert "cannot be read" in caught.value.message
+    assert caught.value.message.endswith(f"The file that SYBILION_API_TOKEN_FILE names {told}")
     assert "SYBILION_API_TOKEN_FILE" in caught.value.hint
+
+
+def test_a_file_that_was_corrected_since_takes_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SYBILION_API_TOKEN_FILE", str(tmp_path / "token"))
+    settings = Settings()
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+
+    with pytest.raises(Refusal) as caught:
+        Desk(settings).backend()
+
+    assert "corrected after" in caught.value.message
+    assert "restart" in caught.value.hint
+
+
+@pytest.mark.parametrize("variable", ["SYBILION_API_TOKEN", "SYBILION_API_TOKEN_FILE"])
+async def test_a_token_that_is_refused_is_named_by_where_it_comes_from(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the service, and before it is sent."""
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    (tmp_path / "odd").write_text("sk_ops_\N{SNOWMAN}", encoding="utf-8")
+    of_file = variable.endswith("_FILE")
+    monkeypatch.setenv(variable, str(tmp_path / "token") if of_file else TOKEN)
+    refusing = httpx.MockTransport(lambda _: httpx.Response(401, json={"error": "invalid bearer token"}))
+    client = SybilionClient("http://api.example", TOKEN, transport=refusing, token_variable=Settings().token_variable)
+    with pytest.raises(BackendError) as caught:
+        await client.account()
+    await client.aclose()
+
+    failure = explain(caught.value, Subject("submit_forecast"))
+
+    assert failure.code == "token_rejected"
+    assert failure.message == f"The service does not accept the token of {variable}."
+    monkeypatch.setenv(variable, str(tmp_path / "odd") if of_file else "sk_ops_\N{SNOWMAN}")
+    with pytest.raises(Refusal, match=f"The token of {variable} holds") as refused:
+        Desk(Settings()).backend()
+    assert refused.value.code == "token_rejected"
 
 
 def test_a_token_that_was_given_for_its_file_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What every forecasting backend can do, and how it fails."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from sybilion_mcp.contract.jobs import Accepted, Account, Job
@@ -11,11 +12,12 @@ Transport = Literal["unreachable", "timed_out", "unreadable_answer"]
 class BackendError(Exception):
     """A backend did not do what was asked.
 
-    `operation` names the call for people: "submit", "artifact", … `backend` is the name of who failed; the client
-    puts it there.
+    `operation` names the call for people: "submit", "artifact", … `backend` is the name of who failed, and
+    `credential` where its token comes from; the client puts them there.
     """
 
     backend = ""
+    credential = "SYBILION_API_TOKEN"
 
     def __init__(self, operation: str, message: str) -> None:
         super().__init__(message)
@@ -70,19 +72,26 @@ class Backend(Protocol):
     """A service that turns a forecast request into a job and a job into artifacts."""
 
     name: str
+    ahead: timedelta
+    """By how much the service's clock was ahead of this computer's at its last answer."""
 
-    async def submit(self, body: dict[str, object]) -> Accepted: ...
+    async def submit(self, body: dict[str, object], in_time: Callable[[], bool] = lambda: True) -> Accepted:
+        """`in_time` is asked just before the request is complete: where it says no, it never is, and the
+        `TransportError` says that nothing was sent.
+        """
+        ...
 
     async def job(self, job_id: str) -> Job: ...
 
-    async def artifact(self, job_id: str, name: str) -> bytes: ...
-
-    async def download(self, job_id: str, name: str, into: Sink, size: int | None = None) -> None:
-        """Pour an artifact out, whole or with a failure. `size` in bytes as listed; another one is a failure."""
+    async def download(self, job_id: str, name: str, into: Sink) -> None:
+        """Pour an artifact out, as long as it is announced, or with a failure."""
         ...
 
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
-        """Every job of the account made since then. None when there are too many to be sure."""
+        """Every job of the account made since then, by this computer's clock or by the service's.
+
+        None when there are too many to be sure.
+        """
         ...
 
     async def account(self) -> Account: ...

@@ -1,9 +1,10 @@
 """The Sybilion API over HTTP: hosted, or the embedded engine in this process. Same wire, same client."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -13,6 +14,8 @@ import stamina
 from pydantic import BaseModel
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TooLargeError, TransportError
+from sybilion_mcp.backends.masked import masking
+from sybilion_mcp.clock import utc_now
 from sybilion_mcp.contract.jobs import Accepted, Account, Job, JobPage
 from sybilion_mcp.contract.request import encode
 from sybilion_mcp.secret_text import Secrets
@@ -27,6 +30,8 @@ RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses of a GET that pass by themselves."""
 
 JOB_PAGES = 25
+PIECE_BYTES = 64 * 1024
+"""Of a request on its way out."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -46,12 +51,15 @@ class SybilionClient:
         token: str | None,
         *,
         name: str = "sybilion",
+        token_variable: str = BackendError.credential,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: httpx.Timeout = TIMEOUT,
         answer_seconds: float = ANSWER_SECONDS,
         retry_seconds: float = 12.0,
     ) -> None:
         self.name = name
+        self._token_variable = token_variable
+        self.ahead = timedelta()
         self._retry_seconds = retry_seconds
         self._answer_seconds = answer_seconds
         self._secrets = Secrets([token] if token else [])
@@ -63,11 +71,12 @@ class SybilionClient:
             transport=transport,
             # On a connection used again, an answer that came twice would pass for the next request's.
             limits=httpx.Limits(max_keepalive_connections=0),
+            event_hooks={"response": [masking(self._secrets)]},
         )
 
-    async def submit(self, body: Mapping[str, object]) -> Accepted:
+    async def submit(self, body: Mapping[str, object], in_time: Callable[[], bool] = lambda: True) -> Accepted:
         with self._signed(), _within(self._answer_seconds, "submit"):
-            async with self._open("submit", "POST", "/api/v1/forecasts", encode(body)) as response:
+            async with self._open("submit", "POST", "/api/v1/forecasts", encode(body), in_time) as response:
                 return self._decoded("submit", Accepted, await _read("submit", response, MAX_ANSWER_BYTES))
 
     async def job(self, job_id: str) -> Job:
@@ -77,16 +86,10 @@ class SybilionClient:
                 raise TransportError("job", "unreadable_answer", sent=True)
             return job
 
-    async def artifact(self, job_id: str, name: str) -> bytes:
-        """The bytes of one artifact, as sent. Raises `TooLargeError` above 100 MiB."""
-        whole = _Whole()
-        await self.download(job_id, name, whole)
-        return bytes(whole.content)
-
-    async def download(self, job_id: str, name: str, into: Sink, size: int | None = None) -> None:
+    async def download(self, job_id: str, name: str, into: Sink) -> None:
         """Pour one artifact out as it is sent, from the beginning again where the connection breaks.
 
-        Raises `TooLargeError` above 100 MiB, `TransportError` when it is not as long as announced, or as `size`.
+        Raises `TooLargeError` above 100 MiB, `TransportError` when it is not as long as announced.
         """
         path = f"/api/v1/forecasts/{_segment(job_id)}/artifacts/{_segment(name)}"
         with self._signed():
@@ -94,19 +97,21 @@ class SybilionClient:
                 with attempt, _within(ARTIFACT_SECONDS, "artifact"):
                     async with self._open("artifact", "GET", path) as response:
                         await into.restart()
-                        came = await _pour("artifact", response, MAX_ARTIFACT_BYTES, into)
-                    if size is not None and came != size:
-                        raise TransportError("artifact", "unreadable_answer", sent=True)
+                        await _pour("artifact", response, MAX_ARTIFACT_BYTES, into)
 
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
-        """Every job of the account made since then, and perhaps some older ones. None when they fill `JOB_PAGES`."""
+        """Every job of the account made since then by either clock, and perhaps some older ones.
+
+        None when they fill `JOB_PAGES`.
+        """
         found: dict[str, Job] = {}
         for number in range(1, JOB_PAGES + 1):
             path = f"/api/v1/jobs?sort=created_at&order=desc&limit=200&page={number}"
             with self._signed():
                 page = (await self._get("jobs", path, _WholePage)).jobs
             found |= {job.job_id: job for job in page}
-            if not page or (page[-1].created is not None and page[-1].created < since):
+            earliest = since + min(self.ahead, timedelta())
+            if not page or (page[-1].created is not None and page[-1].created < earliest):
                 return list(found.values())
         return None
 
@@ -124,6 +129,7 @@ class SybilionClient:
             yield
         except BackendError as error:
             error.backend = self.name
+            error.credential = self._token_variable
             raise
 
     async def _get(self, operation: str, path: str, model: type[Answer]) -> Answer:
@@ -146,12 +152,21 @@ class SybilionClient:
 
     @asynccontextmanager
     async def _open(
-        self, operation: str, method: str, path: str, content: bytes | None = None
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        in_time: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body not yet read. Everything else is raised as a `BackendError`."""
-        headers = {"Content-Type": "application/json"} if content is not None else {}
+        headers, body = {}, None
+        if content is not None:  # a body shorter than its announced length is no request
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+            body = _leaving(operation, content, in_time)
         try:
-            async with self._http.stream(method, path, content=content, headers=headers) as response:
+            async with self._http.stream(method, path, content=body, headers=headers) as response:
+                self.ahead = _ahead(response, self.ahead)
                 if not response.is_success:
                     raise await _error(operation, response)
                 yield response
@@ -171,6 +186,7 @@ class InProcess(httpx.ASGITransport):
     """An application in this process. A request to it is short and never cut off in the middle."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()  # whole, or it is none
         with anyio.fail_after(None, shield=True):
             return await super().handle_async_request(request)
 
@@ -182,6 +198,22 @@ def _within(seconds: float | None, operation: str) -> Iterator[None]:
             yield
     except TimeoutError as error:
         raise TransportError(operation, "timed_out", sent=True) from error
+
+
+async def _leaving(operation: str, content: bytes, in_time: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """The body, piece by piece; a computer may sleep between any two, and without the last one nothing was asked."""
+    for start in range(0, len(content), PIECE_BYTES):
+        if not in_time():
+            raise TransportError(operation, "timed_out", sent=False)
+        yield content[start : start + PIECE_BYTES]
+
+
+def _ahead(response: httpx.Response, known: timedelta) -> timedelta:
+    """By how much the clock of an answer is ahead of ours; what is known where it has none, or none to be read."""
+    try:
+        return parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC) - utc_now()
+    except (ValueError, OverflowError):
+        return known
 
 
 def _segment(text: str) -> str:
@@ -215,8 +247,8 @@ async def _read(operation: str, response: httpx.Response, limit: int) -> bytes:
     return bytes(whole.content)
 
 
-async def _pour(operation: str, response: httpx.Response, limit: int, into: Sink) -> int:
-    """Pass the body on as it comes, at most `limit` bytes of it; how many there were: as many as were announced."""
+async def _pour(operation: str, response: httpx.Response, limit: int, into: Sink) -> None:
+    """Pass the body on as it comes, at most `limit` bytes of it, and as many as were announced."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise TransportError(operation, "unreadable_answer", sent=True)
     came = 0
@@ -228,7 +260,6 @@ async def _pour(operation: str, response: httpx.Response, limit: int, into: Sink
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) != came:
         raise TransportError(operation, "unreadable_answer", sent=True)
-    return came
 
 
 async def _error(operation: str, response: httpx.Response) -> AnswerError:

@@ -37,10 +37,12 @@ JobId = Annotated[str, Field(pattern=_JOB_ID)]
 """An id becomes part of paths and answers: what is made of other characters is none."""
 
 Text = Annotated[str | None, BeforeValidator(lambda given: given if isinstance(given, str) else None)]
+Name = Annotated[str | None, BeforeValidator(lambda given: str(given) if type(given) in (str, int) else None)]
 Flag = Annotated[bool, BeforeValidator(lambda given: given is True)]
 Cents = Annotated[
     int | None, BeforeValidator(lambda given: given if type(given) is int and 0 <= given <= 10**9 else None)
 ]
+Money = Annotated[int | None, BeforeValidator(lambda given: given if type(given) is int else None)]
 Size = Annotated[int | None, BeforeValidator(lambda given: given if type(given) is int and given >= 0 else None)]
 
 
@@ -99,10 +101,15 @@ class JobPage(_Lenient):
 class Account(_Lenient):
     """Money in integer EUR cents; `available_eur_cents` is the balance minus what running jobs hold."""
 
-    user_id: str | None = None
-    balance_eur_cents: int | None = None
-    available_eur_cents: int | None = None
-    api_usage_tier: str | None = None
+    user_id: Name = None
+    balance_eur_cents: Money = None
+    available_eur_cents: Money = None
+    api_usage_tier: Text = None
+
+    @property
+    def user(self) -> str | None:
+        """The id of whose account it is; None where the service does not say."""
+        return (self.user_id or "").strip() or None
 
 
 def is_job_id(text: str) -> bool:

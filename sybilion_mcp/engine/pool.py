@@ -3,10 +3,12 @@
 import asyncio
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeVar
@@ -16,6 +18,8 @@ from sybilion_mcp.engine.worker import start_worker
 ENDING_SECONDS = 5.0  # for a worker told to end; after that it is killed
 
 Result = TypeVar("Result")
+
+_UNSAID = "ignore:resource_tracker:UserWarning"
 
 _starting = threading.Lock()  # one at a time, or two threads could not tell whose process is new
 
@@ -88,6 +92,7 @@ class _Process:
     @classmethod
     def start(cls) -> "_Process":
         """Raises `OSError` or `RuntimeError` when no process could be started."""
+        _start_tracker()
         context = multiprocessing.get_context("spawn")
         reading, writing = context.Pipe(duplex=False)
         pool = ProcessPoolExecutor(1, mp_context=context, initializer=start_worker, initargs=(reading,))
@@ -116,3 +121,17 @@ def _first_process(pool: ProcessPoolExecutor) -> BaseProcess:
     if len(started) != 1:
         raise RuntimeError(f"{len(started)} processes began at once, where one was started")
     return started.pop()
+
+
+def _start_tracker() -> None:
+    """Start the process that clears away the semaphores of a pool whose process was killed, with no word about them.
+
+    What it says is for programmers; the host shows it to its user. It takes over the filters it is started with.
+    """
+    if os.name != "posix":
+        return
+    sys.warnoptions.append(_UNSAID)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_UNSAID)

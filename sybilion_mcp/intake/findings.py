@@ -9,6 +9,7 @@ from sybilion_mcp.contract.months import month_index, month_of
 from sybilion_mcp.contract.problem import Fix, Problem
 from sybilion_mcp.intake.monthly import Cell, Rhythm, spacing, wire_date
 from sybilion_mcp.intake.numbers import is_missing, plain_number
+from sybilion_mcp.intake.unusual import Unusual
 from sybilion_mcp.outside import QUOTE, visible
 
 CODES: Mapping[str, str] = {
@@ -26,12 +27,22 @@ CODES: Mapping[str, str] = {
     "filled": "warning: what `fill` did",
     "partial_month": "warning: a month built from a part of its values",
     "future_month": "warning: months after the current one (UTC)",
+    "unusual_value": "warning: single values far from their neighbours and their season",
 }
 
 _SHOWN = 6  # months named in a sentence before the rest is counted
 _MARKUP = frozenset('"[]<>`#|')
 _LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 _CALL = re.compile(r"(?<=[a-z])_(?=[a-z_]*\s*\()")  # as tools are called
+_UNUSUAL = 5  # unusual values named before the rest is counted
+_SLIPS = {
+    -3: "a thousandth of",
+    -2: "a hundredth of",
+    -1: "a tenth of",
+    1: "10 times",
+    2: "100 times",
+    3: "1000 times",
+}
 _KEPT = 120  # months kept with a problem: a forged year can make a gap of ten thousand
 
 
@@ -155,6 +166,22 @@ def future_months(months: Sequence[int], today: date) -> Problem:
         "if these are forecasts or plans, leave them out."
     )
     return _warning("future_month", months, message)
+
+
+def unusual(found: Sequence[Unusual]) -> Problem:
+    named = [_far(one) for one in found[:_UNUSUAL]]
+    more = len(found) - len(named)
+    counted = f"; {more} more {'value stands' if more == 1 else 'values stand'} out so" if more else ""
+    asked = "a slipped decimal point?" if any(one.slip for one in found) else "is that right?"
+    return _warning("unusual_value", [one.month for one in found], f"{', '.join(named)}{counted}; {asked}")
+
+
+def _far(one: Unusual) -> str:
+    value = f"{month_of(one.month)} ({one.value:.10g})"
+    if one.slip:
+        return f"{value} is about {_SLIPS[one.slip]} its neighbours"
+    times = f"{one.ratio:.2g} times" if 0.001 <= one.ratio < 1000 else f"far {'more' if one.ratio > 1 else 'less'} than"
+    return f"{value} is {times} {'the next largest in size' if one.in_size else 'what its neighbours suggest'}"
 
 
 def _place_of(months: Sequence[int]) -> str:

@@ -18,6 +18,7 @@ from sybilion_mcp.intake import findings
 from sybilion_mcp.intake.dates import calendar_date
 from sybilion_mcp.intake.monthly import Cell, Rhythm, aggregated, gap_free, incomplete_edges, rhythm_of, wire_date
 from sybilion_mcp.intake.numbers import decimal_of, plain_number
+from sybilion_mcp.intake.unusual import unusual_values
 
 Aggregate = Literal["none", "mean", "sum", "last"]
 Fill = Literal["none", "linear", "previous", "zero"]
@@ -139,19 +140,28 @@ def to_monthly(points: Sequence[Point], aggregate: Aggregate, fill: Fill, today:
     if not numbers:
         return Monthly({}, (*problems, findings.empty("no value that is a number")))
     whole = gap_free(numbers, "linear" if fill == "none" else fill)
-    problems += _warnings(read.days, rhythm, cells, whole, today)
+    problems += _warnings(read, rhythm, cells, whole, today)
     invented = frozenset(wire_date(month) for month in whole if month not in numbers)
     return Monthly({wire_date(month): value for month, value in whole.items()}, tuple(problems), invented)
 
 
 def _warnings(
-    days: Sequence[date], rhythm: Rhythm, cells: Mapping[int, Cell], whole: Iterable[int], today: date
+    read: _Reading, rhythm: Rhythm, cells: Mapping[int, Cell], whole: Iterable[int], today: date
 ) -> list[Problem]:
-    edges = incomplete_edges(days, rhythm) if rhythm.regular else ()
+    edges = incomplete_edges(read.days, rhythm) if rhythm.regular else ()
     partial = findings.partial_months(cells, edges)
     later = [month for month in whole if month > month_index(today)]
     future = findings.future_months(later, today) if later else None
-    return [warning for warning in (partial, future) if warning is not None]
+    far = unusual_values(_beyond_doubt(read, rhythm, cells, edges))
+    unusual = findings.unusual(far) if far else None
+    return [warning for warning in (partial, future, unusual) if warning is not None]
+
+
+def _beyond_doubt(read: _Reading, rhythm: Rhythm, cells: Mapping[int, Cell], edges: Iterable[int]) -> dict[int, float]:
+    """The values of months of which nothing else is told that would explain a wrong one."""
+    told = {*edges, *map(month_index, read.text)}
+    told |= {month for month, cell in cells.items() if cell.given > 1 and not rhythm.regular}
+    return {month: cell.value for month, cell in cells.items() if cell.value is not None and month not in told}
 
 
 def _read(points: Iterable[Point]) -> _Reading:

@@ -14,6 +14,8 @@ from sybilion_mcp.clock import utc_now, utc_today
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.files import AllowedFolders
 from sybilion_mcp.service.looks import Looks
+from sybilion_mcp.service.patience import Patience
+from sybilion_mcp.service.shared import Shared
 from sybilion_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,11 +35,20 @@ class Desk:
     """Where embedded jobs run; worker processes of our own when none is given."""
     now: Callable[[], datetime] = utc_now
     """When something was asked and how long ago; in UTC."""
-    looks: Looks = field(default_factory=Looks)
+    shared: Shared = field(default_factory=Shared)
+    """Work that several ask for at once."""
+    patience: Patience = field(default_factory=Patience)
+    """With a locked database, where what is to be written down can be at a later look too."""
+    looks: Looks = field(init=False)
     """At jobs; whoever waits for the same one shares them."""
+    sending: set[str] = field(default_factory=set)
+    """The ids of submissions that are on their way from here: their answers are not lost."""
     _backends: dict[str, Backend] = field(default_factory=dict)
     _store: "Store | None" = None
     _app: "Starlette | None" = None
+
+    def __post_init__(self) -> None:
+        self.looks = Looks(self.shared)
 
     @property
     def engine(self) -> "Engine | None":
@@ -93,10 +104,12 @@ def _sybilion(settings: Settings) -> Backend:
 
     token = settings.api_token.get_secret_value().strip() if settings.api_token else ""
     if not token:
-        raise Refusal("token_missing")
+        fault = settings.token_fault
+        raise Refusal("token_missing", fault and f"The Sybilion API needs a token. {fault}")
     if not (token.isascii() and token.isprintable()):  # no header can carry it
-        raise Refusal("token_rejected", "The configured token holds characters that no token has.")
-    return SybilionClient(settings.api_base_url, token)
+        message = f"The token of {settings.token_variable} holds characters that no token has."
+        raise Refusal("token_rejected", message)
+    return SybilionClient(settings.api_base_url, token, token_variable=settings.token_variable)
 
 
 def _local(desk: Desk) -> Backend:

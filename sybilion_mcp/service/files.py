@@ -20,10 +20,9 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", 0)
 _BY_FOLDER = os.open in os.supports_dir_fd
 
-_INSTEAD = (
-    "Ask the user to start the server with --allow-dir FOLDER (or SYBILION_MCP_ALLOW_DIRS), "
-    "or pass the numbers as `series`."
-)
+_ALLOW = "Ask the user to start the server with --allow-dir FOLDER (or SYBILION_MCP_ALLOW_DIRS), or "
+_TO_READ = f"{_ALLOW}pass the numbers as `series`."
+_TO_WRITE = f"{_ALLOW}read it here: leave save_to out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class AllowedFolders:
         Raises Refusal `file_outside_allowed_folders`, `file_not_found`, `file_unreadable`, `file_too_large`.
         """
         refusal: Refusal | None = None
-        for path in self._inside(file):
+        for path in self._inside(file, _TO_READ):
             try:
                 _check_regular(path.name, path.stat())
             except OSError as failure:
@@ -59,7 +58,7 @@ class AllowedFolders:
         name = Path(file).name
         if name in ("", ".."):
             raise Refusal("file_unreadable", f"{_shown(file)} names no file.", "Give a file name to write to.")
-        folders = self._inside(str(Path(file).parent))
+        folders = self._inside(str(Path(file).parent), _TO_WRITE)
         folder = next((candidate for candidate in folders if candidate.is_dir()), None)
         if folder is None:
             raise Refusal(
@@ -71,17 +70,17 @@ class AllowedFolders:
             raise _exists(name)
         return folder / name
 
-    def _inside(self, file: str) -> list[Path]:
-        """Every place inside an allowed folder that the text can mean; at least one."""
+    def _inside(self, file: str, instead: str) -> list[Path]:
+        """Every place inside an allowed folder that the text can mean; at least one. `instead`: what else to do."""
         try:
             asked = Path(file).expanduser()
             roots = [folder.expanduser().resolve() for folder in self.folders]
             places = [(root / asked).resolve() for root in roots]
         except (OSError, RuntimeError, ValueError) as failure:  # no home, a loop of links, a NUL
-            raise Refusal("file_unreadable", f"{_shown(file)} is no usable path.", _INSTEAD) from failure
+            raise Refusal("file_unreadable", f"{_shown(file)} is no usable path.", instead) from failure
         inside = [place for place in places if any(place.is_relative_to(root) for root in roots)]
         if not inside:
-            raise _outside(file, self.folders)
+            raise _outside(file, self.folders, instead)
         return inside
 
 
@@ -196,7 +195,7 @@ def _unopened(name: str, failure: OSError) -> Refusal:
     if isinstance(failure, FileNotFoundError | NotADirectoryError):
         return Refusal("file_not_found", f"{_shown(name)} does not exist.", "Check the name and the folder.")
     reason = failure.strerror or "the system refused"
-    return Refusal("file_unreadable", f"{_shown(name)} cannot be opened: {reason}.", _INSTEAD)
+    return Refusal("file_unreadable", f"{_shown(name)} cannot be opened: {reason}.", _TO_READ)
 
 
 def _exists(name: str) -> Refusal:
@@ -207,15 +206,15 @@ def _exists(name: str) -> Refusal:
     )
 
 
-def _outside(file: str, folders: tuple[Path, ...]) -> Refusal:
+def _outside(file: str, folders: tuple[Path, ...], instead: str) -> Refusal:
     if not folders:
-        return Refusal("file_outside_allowed_folders", "No folder is allowed, so no file can be used.", _INSTEAD)
+        return Refusal("file_outside_allowed_folders", "No folder is allowed, so no file can be used.", instead)
     names = ", ".join(_shown(str(folder)) for folder in folders[:3])
     more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
     return Refusal(
         "file_outside_allowed_folders",
         f"{_shown(file)} is not inside an allowed folder ({names}{more}).",
-        _INSTEAD,
+        instead,
     )
 
 

@@ -9,7 +9,7 @@ from math import ceil
 
 import anyio
 
-from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError, TransportError
+from sybilion_mcp.backends.base import Backend, BackendError, TransportError
 from sybilion_mcp.contract.jobs import Job, is_job_id
 from sybilion_mcp.hint_words import ON_LOCAL, words_of
 from sybilion_mcp.hints import Refusal, Subject, explain
@@ -17,8 +17,9 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.keeping import downloaded
-from sybilion_mcp.service.looks import Watcher
+from sybilion_mcp.service.keeping import keep, kept_names, write_down
+from sybilion_mcp.service.looks import Look, Watcher
+from sybilion_mcp.service.naming import first_of
 from sybilion_mcp.service.spend import Expectation, expected_for
 from sybilion_mcp.store.records import StoredJob, Submission
 
@@ -30,8 +31,8 @@ ANSWER_SECONDS = 43.0
 """For the first look, the waiting and the keeping together; the rest is for the store."""
 KEEPING_SECONDS = 15
 """For the results of a job that has just finished; what does not come in time is fetched at the next look."""
-MAX_ARTIFACTS = 20
-"""Kept of one job; the API knows six."""
+LOOKING_AGAIN_SECONDS = 10.0
+"""For a look that is made for the case that there is more to see by now."""
 NAMED = 5
 """Unfinished jobs that are told by name."""
 LISTING_SECONDS = 10.0
@@ -84,21 +85,24 @@ async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progres
     ends the waiting with what is known.
     """
     began = anyio.current_time()
-    patience, end = began + min(wait_seconds, WAITING_SECONDS), began + ANSWER_SECONDS
+    until, end = began + min(wait_seconds, WAITING_SECONDS), began + ANSWER_SECONDS
     known = await _known(desk, job_id)
     job = known.job
-    if job is None or not job.finished:
+    if job is not None and job.finished:
+        job = (await _ended(desk, StoredJob(job, known.backend))).job
+    else:
         backend = desk.backend(known.backend)
         pace = LOCAL_PACE if known.backend == "local" else HOSTED_PACE
-        with desk.looks.watching((known.backend, job_id), partial(look, desk, backend, job_id), pace) as watcher:
+        look = looking(desk, backend, job_id, remembered=job is not None)
+        with desk.looks.watching((known.backend, job_id), look, pace) as watcher:
             job = await _first(watcher, known.backend, end)
-            with suppress(BackendError), anyio.CancelScope(deadline=patience):
+            with suppress(BackendError), anyio.CancelScope(deadline=until):
                 while not job.finished:
                     waited = anyio.current_time() - began
                     elapsed_s = max(elapsed_seconds(job, desk.now()) or 0.0, waited)
                     await progress(Running(job, known.expected), elapsed_s)
                     job = await watcher.following()
-    with anyio.CancelScope(deadline=min(end, max(patience, anyio.current_time() + KEEPING_SECONDS))):
+    with anyio.CancelScope(deadline=min(end, max(until, anyio.current_time() + KEEPING_SECONDS))):
         await keep(desk, job, known.backend)
     return await _followed(desk, job, known)
 
@@ -124,7 +128,7 @@ async def _known(desk: Desk, job_id: str) -> _Known:
         backend = stored.backend if stored else desk.settings.default_backend
         return _Known(stored.job if stored else None, backend, submission, await _expected(desk, backend, submission))
 
-    return await desk.looks.shared.once(("known", job_id), read)
+    return await desk.shared.once(("known", job_id), read)
 
 
 async def _first(watcher: Watcher, backend: str, end: float) -> Job:
@@ -153,41 +157,38 @@ async def current(desk: Desk, job_id: str) -> StoredJob:
         raise Refusal("job_not_found")
     stored = await desk.store.job(job_id)
     if stored is not None and stored.job.finished:
-        return stored
+        return await _ended(desk, stored)
     backend = desk.backend(stored.backend if stored else None)
-    job = await desk.looks.now((backend.name, job_id), partial(look, desk, backend, job_id))
+    look = looking(desk, backend, job_id, remembered=stored is not None)
+    job = await desk.looks.now((backend.name, job_id), look)
     return StoredJob(job, backend.name)
 
 
-async def look(desk: Desk, backend: Backend, job_id: str) -> Job:
-    job = await backend.job(job_id)
-    await desk.store.put_job(job, backend.name)
-    return job
+async def _ended(desk: Desk, stored: StoredJob) -> StoredJob:
+    """A finished job as it is known, after one more look where it is completed and there is nothing of it yet.
 
-
-async def keep(desk: Desk, job: Job, backend: str) -> None:
-    """Download what a finished job offers and is not kept yet. What is kept needs no backend any more.
-
-    What cannot be had now is left out: the next look tries again, and reading it by name says why.
+    What it made may be listed late; should that look fail, what is known stays.
     """
-    if job.finished and job.artifacts:
-        await desk.looks.shared.once(("keep", backend, job.job_id), partial(_keep, desk, job, backend))
+    job = stored.job
+    if job.status != "completed" or job.artifacts or await kept_names(desk, job):
+        return stored
+    with suppress(BackendError, Refusal), anyio.move_on_after(LOOKING_AGAIN_SECONDS):
+        backend = desk.backend(stored.backend)
+        look = looking(desk, backend, job.job_id, remembered=True)
+        return StoredJob(await desk.looks.now((backend.name, job.job_id), look), backend.name)
+    return stored
 
 
-async def _keep(desk: Desk, job: Job, backend: str) -> None:
-    kept = set(await desk.store.artifact_names(job.job_id))
-    for name in [one.name for one in job.artifacts[:MAX_ARTIFACTS] if one.name not in kept]:
-        try:
-            async with downloaded(desk, job, backend, name):
-                pass  # it is kept
-        except (BackendError, Refusal) as error:
-            if not _only_this_one(error):
-                return
+def looking(desk: Desk, backend: Backend, job_id: str, *, remembered: bool) -> Look:
+    """Looks at a job and writes down what is seen, as long as it is not forgotten between two of them."""
 
+    async def look() -> Job:
+        nonlocal remembered
+        job = await backend.job(job_id)
+        remembered = await write_down(desk, job, backend.name, anew=not remembered) or remembered
+        return job
 
-def _only_this_one(error: BackendError | Refusal) -> bool:
-    """Whether the other artifacts may still be had: this one is too large, or listed and gone since."""
-    return isinstance(error, TooLargeError) or (isinstance(error, AnswerError) and error.status in (404, 413))
+    return look
 
 
 def elapsed_seconds(job: Job, now: datetime) -> float | None:
@@ -197,8 +198,7 @@ def elapsed_seconds(job: Job, now: datetime) -> float | None:
 
 
 async def _followed(desk: Desk, job: Job, known: _Known) -> Followed:
-    kept = await desk.looks.shared.once(("kept", job.job_id), partial(desk.store.artifact_names, job.job_id))
-    names = set(kept) | {one.name for one in job.artifacts[:MAX_ARTIFACTS]}
+    names = await desk.shared.once(("kept", job.job_id), partial(kept_names, desk, job))
     again = asked_again(known.submission) if known.submission else {}
     elapsed_s = elapsed_seconds(job, desk.now())
     return Followed(job, known.backend, elapsed_s, tuple(sorted(names)), known.expected, again)
@@ -231,8 +231,7 @@ async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
     unfinished = await _unfinished(desk, backend)
     if not unfinished:  # they ended meanwhile, or cannot be told
         return Refusal("too_many_jobs", words.message, hint, retry_after_s=words.retry_after_s)
-    told = [_named(job, backend, desk.now()) for job in unfinished[:NAMED]]
-    more = f" and {len(unfinished) - NAMED} more" if len(unfinished) > NAMED else ""
+    told = first_of([_named(job, backend, desk.now()) for job in unfinished], NAMED)
     oldest = unfinished[0]
     expected = await _expected(desk, backend, await desk.store.submission_of(oldest.job_id))
     seconds = _until_done(expected, elapsed_seconds(oldest, desk.now()) or 0.0)
@@ -240,7 +239,7 @@ async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
     return Refusal(
         "too_many_jobs",
         words.message,
-        f"{hint} Unfinished, the oldest first: {', '.join(told)}{more}.",
+        f"{hint} Unfinished, the oldest first: {told}.",
         next=NextStep("get_status", wait, "then submit again"),
         retry_after_s=seconds,
     )

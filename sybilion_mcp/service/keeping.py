@@ -1,29 +1,129 @@
-"""Downloads: an artifact comes in pieces, is checked, and is kept for good."""
+"""Keeping: what is seen of a job is written down, and what it offers is downloaded, checked, and kept for good.
+
+What stands in the way of that is told in the log, and the next look tries again.
+"""
 
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.store.draft import Draft
 
+MAX_ARTIFACTS = 20
+"""Kept of one job; the API knows six."""
+
 _log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def downloaded(desk: Desk, job: Job, backend: str, name: str, *, instead: bool = False) -> AsyncIterator[Draft]:
-    """An artifact as its backend sends it; kept, or where that fails told in the log and still there to be read.
+async def write_down(desk: Desk, job: Job, backend: str, *, anew: bool) -> bool:
+    """Remember what was seen of a job; whether it is remembered now. Not `anew`: only when it was before."""
+    try:
+        with desk.patience.used() as seconds:
+            return await desk.store.put_job(job, backend, anew=anew, patience=seconds)
+    except Refusal as refusal:  # who looked has to hear of it all the same: it may say what the job cost
+        _log.warning("what was seen of job %s is not written down: %s", job.job_id, refusal.message)
+        return False
 
-    `instead` of a damaged copy. Raises `BackendError` when it does not come whole, `Refusal` when it has no room.
+
+async def keep(desk: Desk, job: Job, backend: str) -> None:
+    """Download what a finished job offers and is not kept yet. What is kept needs no backend any more.
+
+    What cannot be had now is left out; reading it by name says why.
+    """
+    if job.finished and job.artifacts:
+        await desk.shared.once(("keep", backend, job.job_id), partial(_keep, desk, job, backend))
+
+
+async def kept_names(desk: Desk, job: Job) -> tuple[str, ...]:
+    """The artifacts of a job, in order: those that are kept, and those on offer."""
+    return tuple(sorted({*(await _kept(desk, job) or ()), *_offered(job)}))
+
+
+async def _keep(desk: Desk, job: Job, backend: str) -> None:
+    kept = await _kept(desk, job)
+    if kept is None:
+        return
+    for name in [one for one in _offered(job) if one not in kept]:
+        try:
+            async with downloaded(desk, job, backend, name) as draft:
+                if not await shelve(desk, job.job_id, name, draft):
+                    return
+        except (BackendError, Refusal) as error:
+            if not only_this_one(error):
+                return
+
+
+async def _kept(desk: Desk, job: Job) -> list[str] | None:
+    """None when nobody can tell."""
+    try:
+        return await desk.store.artifact_names(job.job_id)
+    except Refusal as refusal:  # the look itself has an answer
+        _log.warning("what is kept of job %s cannot be told: %s", job.job_id, refusal.message)
+        return None
+
+
+def _offered(job: Job) -> list[str]:
+    return [one.name for one in job.artifacts[:MAX_ARTIFACTS]]
+
+
+def only_this_one(error: BackendError | Refusal) -> bool:
+    """Whether other artifacts may still be had: this one is too large, not what it should be, or gone since."""
+    if isinstance(error, Refusal):
+        return error.code == "storage_failed" and error.retry_after_s is None  # a smaller one may have room
+    if isinstance(error, TransportError):
+        return error.kind == "unreadable_answer"
+    return isinstance(error, TooLargeError) or (isinstance(error, AnswerError) and error.status in (404, 413))
+
+
+@asynccontextmanager
+async def downloaded(desk: Desk, job: Job, backend: str, name: str) -> AsyncIterator[Draft]:
+    """An artifact as its backend sends it.
+
+    Raises `BackendError` when it does not come whole, `Refusal` when there is no room for it.
     """
     listed = next((one.size for one in job.artifacts if one.name == name), None)
     with Draft() as draft:
-        await desk.backend(backend).download(job.job_id, name, draft, listed)
-        await draft.seal()
-        try:
-            await desk.store.put_draft(job.job_id, name, draft, instead=instead)
-        except Refusal as refusal:  # whoever asked for it has it; the next look tries to keep it again
-            _log.warning("%r of job %s is not kept: %s", name, job.job_id, refusal.message)
+        first = await _poured(desk, job, backend, name, draft)
+        if listed not in (None, draft.size):
+            again = await _poured(desk, job, backend, name, draft)
+            if draft.size != listed and not (first == again and await _has_ends(name, draft)):
+                error = TransportError("artifact", "unreadable_answer", sent=True)
+                error.backend = backend
+                raise error
+            if draft.size != listed:
+                said = "%r of job %s came twice with %d bytes where %d are listed; that counts"
+                _log.warning(said, name, job.job_id, draft.size, listed)
         yield draft
+
+
+async def _poured(desk: Desk, job: Job, backend: str, name: str, draft: Draft) -> tuple[int, str]:
+    """Its size and hash, as it came this time."""
+    await desk.backend(backend).download(job.job_id, name, draft)
+    await draft.seal()
+    return draft.size, draft.sha256
+
+
+async def _has_ends(name: str, draft: Draft) -> bool:
+    """Whether it may be what its name says: JSON begins and ends with brackets, the page of a proxy does not."""
+    if not name.endswith(".json"):
+        return True
+    first, last = await draft.ends()
+    return first + last in (b"{}", b"[]")
+
+
+async def shelve(desk: Desk, job_id: str, name: str, draft: Draft, *, instead: bool = False) -> bool:
+    """Keep an artifact, `instead` of a damaged copy; False when its job is not remembered any more.
+
+    Raises `Refusal` when that cannot be done now.
+    """
+    try:
+        with desk.patience.used() as seconds:
+            return await desk.store.put_draft(job_id, name, draft, instead=instead, patience=seconds)
+    except Refusal as refusal:
+        _log.warning("%r of job %s is not kept: %s", name, job_id, refusal.message)
+        raise

@@ -3,118 +3,95 @@
 Rather nothing is decided than a wrong job taken for the answer, or a second one paid.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from math import isclose
 
-import anyio
-
-from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TooLargeError
-from sybilion_mcp.contract.artifacts import ArtifactError, read_input
+from sybilion_mcp.backends.base import AnswerError, Backend
 from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
-from sybilion_mcp.hints import Refusal, outcome_unknown
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import current
+from sybilion_mcp.service.naming import first_of
+from sybilion_mcp.service.proof import INPUT, MAX_INPUT_BYTES, made_by, repeats
+from sybilion_mcp.service.sending import ASKED, being_sent
+from sybilion_mcp.service.standing import Standing, described_otherwise, known_of
 from sybilion_mcp.store.records import Submission, timestamp
 
 LOST_AFTER = timedelta(minutes=2)
-"""A submit whose answer never came and whose job shows in no list after this time made no job."""
-SENT_WITHIN = timedelta(seconds=30)
-"""What is written down leaves this soon or not at all: then it has arrived, or is given up, before `LOST_AFTER`."""
+"""A submit whose job shows in no list, and in none this much later either, made no job."""
 NEAR = timedelta(hours=26)
 """A job made this close to a lost submit may be its job: clocks set to another time zone are that wrong."""
+AHEAD = timedelta(minutes=5)
+"""What was sent later than this from now was sent by a wrong clock."""
 COMPARED = 20
 """Of more jobs than that, only those made closest to the submit are read to tell whose they are."""
-NAMED = 3
-DEFAULTS: Mapping[str, object] = {
-    "soft_horizon": None,
-    "hard_horizon": None,
-    "backtest": False,
-    "strictly_positive": False,
-    "recency_factor": None,
-    "aux_timeseries": None,
-    "filters.limit": None,
-    "filters.regions": None,
-    "filters.categories": None,
-    "timeseries_metadata.title": None,
-    "timeseries_metadata.description": None,
-    "timeseries_metadata.keywords": None,
-}
-"""What a request may say beside its numbers, and what silence means."""
-DECISIVE = frozenset({"soft_horizon", "hard_horizon", "backtest", "strictly_positive", "recency_factor"})
-"""What a service repeats as it was sent: where one of these is said on both sides and differs, another was asked."""
+_NAMED = 3
+_OTHERWISE = "The same numbers and options were sent before under another title, description or keywords"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What there is for a question: its `answer`, or else the submission that a new one is to take the place of."""
+async def reconcile(desk: Desk, backend: Backend, questions: Sequence[Submission], *, resubmit: bool) -> Standing:
+    """What stands for a question, given under each name of its account; what is unclear is looked into, and noted.
 
-    answer: Submission | None = None
-    replaced: Submission | None = None
-
-
-async def standing(desk: Desk, backend: Backend, request_hash: str, *, resubmit: bool) -> Standing:
-    """What stands for this question. Failed and canceled jobs do not; an unfinished one does even for `resubmit`.
-
-    Raises `Refusal` while nobody can tell.
+    Failed and canceled jobs do not stand. Raises `Refusal` while nobody can tell.
     """
-    earlier = await desk.store.current_submission(request_hash)
-    if earlier is None:
-        return Standing()
-    if earlier.job_id is None:
-        return await _of_lost(desk, backend, earlier, resubmit=resubmit)
-    stored = await desk.store.job(earlier.job_id)
-    if stored is not None and stored.job.status in ("failed", "canceled"):
-        await desk.store.retire_submission(earlier.submission_id)
-        return Standing()
-    if resubmit and await _over(desk, earlier.job_id):
-        return Standing(replaced=earlier)
-    return Standing(answer=earlier)
+    replaced = None
+    for question in questions:
+        found = await _reconciled(desk, backend, question.request_hash, resubmit=resubmit)
+        if found.answer is not None:
+            return found
+        replaced = replaced or found.replaced
+    for lost in await described_otherwise(desk, questions):
+        try:
+            found = await _reconciled(desk, backend, lost.request_hash, resubmit=resubmit)
+        except Refusal as refusal:
+            refusal.message = refusal.message.replace(ASKED, _OTHERWISE)
+            raise
+        if found.answer is not None:
+            raise _found_otherwise(str(found.answer.job_id))
+    return Standing(replaced=replaced)
 
 
-async def send(desk: Desk, backend: Backend, question: Submission) -> str:
-    """Ask what is written down already; the id of its job. Raises `BackendError` when there is none, or none known."""
-    if desk.now() - datetime.fromisoformat(question.created_at) > SENT_WITHIN:
-        # This process slept meanwhile, and another one may take the question for lost at any moment.
-        await desk.store.reject_submission(question.submission_id)
-        raise being_sent()
+async def _reconciled(desk: Desk, backend: Backend, request_hash: str, *, resubmit: bool) -> Standing:
+    known = await known_of(desk, request_hash, resubmit=resubmit)
+    for one in known.fallen:
+        await desk.store.retire_submission(one.submission_id)
+    if known.submission is None:
+        return Standing()
+    match known.verdict:
+        case "lost":
+            return await _of_lost(desk, backend, known.submission, resubmit=resubmit)
+        case "guessed":
+            return await _of_guessed(desk, backend, known.submission, resubmit=resubmit)
+        case "unseen":
+            return await _of_unseen(desk, backend, known.submission)
+        case "replaced":
+            return Standing(replaced=known.submission)
+        case _:
+            return Standing(answer=known.submission)
+
+
+async def _of_unseen(desk: Desk, backend: Backend, unseen: Submission) -> Standing:
+    """To a resubmit a job answers too until somebody has seen its end: it may be the same wish once more."""
     try:
-        accepted = await backend.submit(dict(question.request))
-    except BackendError as error:
-        if outcome_unknown(error):
-            await desk.store.lose_submission(question.submission_id)
-        else:
-            await desk.store.reject_submission(question.submission_id)
+        job = (await current(desk, str(unseen.job_id))).job
+    except AnswerError as error:
+        if error.status == 404:  # the service does not keep it any longer
+            return Standing(replaced=unseen)
         raise
-    except BaseException:  # cancelled or crashed on the way: the request may have arrived
-        with anyio.CancelScope(shield=True):
-            await desk.store.lose_submission(question.submission_id)
-        raise
-    with anyio.CancelScope(shield=True):
-        job = Job(job_id=accepted.job_id, status="queued", created_at=timestamp(desk.now()))
-        if not await desk.store.accept_submission(question.submission_id, job, backend.name):
-            await desk.store.lose_submission(question.submission_id)  # the id of a job that answers something else
-            raise being_sent()
-    return accepted.job_id
-
-
-def being_sent() -> Refusal:
-    return Refusal(
-        "submission_unknown",
-        "This very question was sent before and its answer has not arrived; whether a job exists is being found out.",
-        "Do not set resubmit. Call again with the same arguments in half a minute.",
-        retry_after_s=30,
-    )
+    if job.status not in ("failed", "canceled"):
+        return Standing(answer=unseen)
+    await desk.store.retire_submission(unseen.submission_id)
+    return await _reconciled(desk, backend, unseen.request_hash, resubmit=True)
 
 
 async def _of_lost(desk: Desk, backend: Backend, lost: Submission, *, resubmit: bool) -> Standing:
     """Look for the job of a submit whose answer never came. Only its content proves that it is the one."""
-    sent = datetime.fromisoformat(lost.created_at)
-    recent = await backend.recent_jobs(sent - NEAR)
+    if lost.submission_id in desk.sending:
+        raise being_sent()
+    recent = await backend.recent_jobs(_sent_at(desk, lost) - NEAR)
     found = await _compared(desk, backend, recent or [], lost)
     # A list says less of a job than the job itself: not settled to us, it is looked at before it is read.
     ours = [job.model_copy(update={"settled": False}) for job, verdict in found if verdict]
@@ -124,27 +101,48 @@ async def _of_lost(desk: Desk, backend: Backend, lost: Submission, *, resubmit: 
     unfinished = [job for job in candidates if not await _has_all(backend, job)]
     if unfinished:
         raise _being_reconciled(unfinished)
-    if desk.now() - sent <= LOST_AFTER:
+    if not await _missed_for_long(desk, backend, lost):
         raise being_sent()
     if recent is not None and not candidates:  # none, or none that answers: what it was to replace may stand again
-        await desk.store.reject_submission(lost.submission_id)
-        return await standing(desk, backend, lost.request_hash, resubmit=resubmit)
+        paid = any(not (job.settled and job.eur_cents_final == 0) for job, _ in found)
+        await desk.store.reject_submission(lost.submission_id, paid=paid)
+        return await _reconciled(desk, backend, lost.request_hash, resubmit=resubmit)
     if resubmit:
         return Standing(replaced=lost)
     raise _cannot_tell(candidates)
+
+
+async def _missed_for_long(desk: Desk, backend: Backend, lost: Submission) -> bool:
+    """Whether an earlier look, long enough ago, found no answer either.
+
+    Both looks by the service's clock, where it shows one: that of this computer may have jumped in between.
+    """
+    now = desk.now() + backend.ahead
+    first = await desk.store.miss_submission(lost.submission_id, timestamp(now))
+    return datetime.fromisoformat(timestamp(now)) - datetime.fromisoformat(first) >= LOST_AFTER
+
+
+def _sent_at(desk: Desk, lost: Submission) -> datetime:
+    """When it left; where our clock was ahead by then, nobody knows, and the first look counts instead."""
+    now, sent = desk.now(), datetime.fromisoformat(lost.created_at)
+    if sent <= now + AHEAD:
+        return sent
+    return min(now, datetime.fromisoformat(lost.missed_at)) if lost.missed_at else now
 
 
 async def _compared(
     desk: Desk, backend: Backend, recent: Sequence[Job], lost: Submission
 ) -> list[tuple[Job, bool | None]]:
     """The jobs that the lost submission may have made, nearest first, with what their contents say about that."""
-    sent = datetime.fromisoformat(lost.created_at)
     known = await desk.store.submitted_job_ids()
-    apart = {job.job_id: abs(job.created - sent) if job.created else NEAR for job in recent}
+    accounts = await desk.store.account_names(lost.account) or [lost.account]
+    others = [one for one in await desk.store.open_submissions(backend.name, accounts) if one.request != lost.request]
+    apart = {job.job_id: _apart(desk, backend, job, lost) for job in recent}
     unknown = [job for job in recent if job.job_id not in known and apart[job.job_id] <= NEAR]
     found: list[tuple[Job, bool | None]] = []
     for place, job in enumerate(sorted(unknown, key=lambda job: apart[job.job_id])):
-        verdict = await _made_by(backend, job, lost) if place < COMPARED else None
+        rivals = [one.request for one in others if _apart(desk, backend, job, one) <= NEAR]
+        verdict = await made_by(backend, job, lost.request, rivals) if place < COMPARED else None
         if verdict is not False:
             found.append((job, verdict))
         if verdict:
@@ -152,49 +150,26 @@ async def _compared(
     return found
 
 
-async def _made_by(backend: Backend, job: Job, lost: Submission) -> bool | None:
-    """Whether a job was made for this request. None: nobody can tell, or not before it is completed."""
-    if job.status != "completed":
-        return None
-    try:
-        return _same(lost.request, json.loads(await backend.artifact(job.job_id, "input.json")))
-    except AnswerError as error:
-        if error.status >= 500 or error.status in (401, 403, 429):  # the next call may learn more
-            raise
-        return None
-    except (TooLargeError, ArtifactError, ValueError, RecursionError):
-        return None
+def _apart(desk: Desk, backend: Backend, job: Job, lost: Submission) -> timedelta:
+    """Between a submit and the making of a job. Clocks of our own may have been wrong by then, and still be."""
+    sent = _sent_at(desk, lost)
+    return min(abs(job.created - sent), abs(job.created - sent - backend.ahead)) if job.created else NEAR
 
 
-def _same(asked: Mapping[str, object], made: Mapping[str, object]) -> bool | None:
-    """Whether a job's input is what was asked. None: its numbers are, and not everything else. Raises `ArtifactError`.
-
-    A service may write an option in a way of its own, so that no other difference proves another question.
-    """
-    ours, theirs = read_input(asked), read_input(made)
-    common = ours.keys() & theirs.keys()
-    if not common or any(not isclose(ours[month], theirs[month], rel_tol=1e-6, abs_tol=1e-12) for month in common):
-        return False
-    data = made.get("data")
-    here, there = _said(asked), _said(data if "timeseries" not in made and isinstance(data, dict) else made)
-    differing = {name for name, silence in DEFAULTS.items() if here.get(name, silence) != there.get(name, silence)}
-    if here.get("filters.limit") is None and there.get("filters.limit") != 0:
-        differing.discard("filters.limit")  # a service writes down its own where none was asked for
-    limits = (here.get("filters.limit"), there.get("filters.limit"))
-    if "filters.limit" in differing and 0 in limits and limits[1] is not None:
-        return False  # with drivers, and without
-    if any(name in here and name in there for name in differing & DECISIVE):
-        return False
-    return None if differing or ours.keys() != theirs.keys() else True
-
-
-def _said(body: Mapping[str, object]) -> dict[str, object]:
-    """What a request says beside the numbers, by its path; null and what is empty say nothing, false and 0 do."""
-    said: dict[str, object] = {}
-    for name, value in body.items():
-        if name != "timeseries":
-            said |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-    return {name: one for name, one in said.items() if one is not None and one != "" and one != [] and one != {}}
+async def _of_guessed(desk: Desk, backend: Backend, guessed: Submission, *, resubmit: bool) -> Standing:
+    """A former version took a job for the answer because it was the only one near: now what it was asked decides."""
+    job = Job(job_id=str(guessed.job_id), status="completed")
+    kept = (await desk.store.artifacts_named(INPUT, [job.job_id], MAX_INPUT_BYTES)).get(job.job_id)
+    verdict = repeats(kept, guessed.request) if kept is not None else await made_by(backend, job, guessed.request)
+    if verdict is None:
+        if resubmit:
+            return Standing(replaced=guessed)
+        raise _cannot_tell([job])
+    if verdict:
+        await desk.store.accept_submission(guessed.submission_id, job, backend.name)
+    else:
+        await desk.store.doubt_submission(guessed.submission_id)
+    return await _reconciled(desk, backend, guessed.request_hash, resubmit=resubmit)
 
 
 async def _has_all(backend: Backend, job: Job) -> bool:
@@ -209,43 +184,42 @@ async def _has_all(backend: Backend, job: Job) -> bool:
     return job.status in FINAL_STATUSES
 
 
-async def _over(desk: Desk, job_id: str) -> bool:
-    """Whether nothing more will come of a job; the backend is asked when it was unfinished at the last look."""
-    try:
-        return (await current(desk, job_id)).job.finished
-    except AnswerError as error:
-        if error.status == 404:  # the service does not keep it any longer
-            return True
-        raise
-
-
 def _being_reconciled(unfinished: Sequence[Job]) -> Refusal:
     return Refusal(
         "submission_unknown",
-        f"This very question was sent before and its answer was lost; it is being reconciled. "
-        f"{_named(unfinished)} may be its job: that shows once it is completed.",
+        f"{ASKED} and its answer was lost; it is being reconciled. "
+        f"{_told(unfinished)} may be its job: that shows once it is completed.",
         "Do not set resubmit. Call again with the same arguments in two minutes: it looks again and never pays twice. "
         "get_status tells how far a job is.",
         retry_after_s=120,
     )
 
 
-def _named(jobs: Sequence[Job]) -> str:
-    names = ", ".join(identifier(job.job_id) for job in jobs[:NAMED])
-    return f"{names} and {len(jobs) - NAMED} more" if len(jobs) > NAMED else names
+def _told(jobs: Sequence[Job]) -> str:
+    return first_of([identifier(job.job_id) for job in jobs], _NAMED)
 
 
 def _cannot_tell(candidates: Sequence[Job]) -> Refusal:
     if not candidates:
         return Refusal(
             "submission_unknown",
-            "This very question was sent before, its answer was lost, and the account has too many jobs to find it.",
+            f"{ASKED}, its answer was lost, and the account has too many jobs to find it.",
             "Look for its job on the dashboard. If there is none and the user agrees to pay, call again with "
             "resubmit=true.",
         )
     return Refusal(
         "submission_unknown",
-        f"This very question was sent before and its answer was lost; its job may be {_named(candidates)}.",
+        f"{ASKED} and its answer was lost; its job may be {_told(candidates)}.",
         "Follow them with get_status. If none is it and the user agrees to pay again, call again with resubmit=true.",
         next=NextStep("get_status", {"job_id": identifier(candidates[0].job_id)}),
+    )
+
+
+def _found_otherwise(job_id: str) -> Refusal:
+    return Refusal(
+        "submission_unknown",
+        f"{_OTHERWISE}; that answer was lost and is found now: job {identifier(job_id)}. Nothing was sent.",
+        "Do not set resubmit. Use that job; only if the user wants to pay for one with the new description as well, "
+        "call again with the same arguments.",
+        next=NextStep("get_status", {"job_id": identifier(job_id)}),
     )

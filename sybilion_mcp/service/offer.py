@@ -4,23 +4,26 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sybilion_mcp.backends.base import Backend, BackendError
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.outside import quoted
+from sybilion_mcp.service.account import identify
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.ledger import reconcile
 from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, duration, euros, expected_for
-from sybilion_mcp.service.submit import Order, question_of
+from sybilion_mcp.service.standing import Standing, peek
+from sybilion_mcp.service.submit import Order, by_every_name, question_of
 from sybilion_mcp.store.records import Submission
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A forecast as it would be sent, and what it is expected to cost and take."""
+    """A forecast as it would be sent, what it is expected to cost and take, and what it `replaces`, if anything."""
 
     request: Mapping[str, object]
     request_hash: str
-    replaces: str | None
+    replaces: Submission | None
     expected: Expectation
-    resubmit: bool
 
     @property
     def high(self) -> int:
@@ -34,19 +37,26 @@ class Offer:
         assert isinstance(metadata, Mapping)
         assert isinstance(series, Mapping)
         months = sorted(series)
-        again = "It was answered before; this pays for a fresh run.\n" if self.resubmit else ""
         return (
             "Pay for a forecast on the Sybilion service?\n"
             f"Series: {quoted(str(metadata['title']), 160)}, "
             f"{len(months)} months, {months[0][:7]} to {months[-1][:7]}\n"
             f"Horizon: {self._horizon()}; {self._drivers()}\n"
             f"Expected: {euros(self.expected)}, {duration(self.expected)} ({self.expected.basis})\n"
-            f"{again}Nothing is sent unless you accept. Reference {self._reference()}."
+            f"{self._again()}Nothing is sent unless you accept. Reference {self._reference()}."
         )
 
     def _reference(self) -> str:
         """Two offers that read alike differ in it: in their numbers, or in the job that a fresh run replaces."""
-        return hashlib.sha256(f"{self.request_hash}{self.replaces}".encode()).hexdigest()[:8]
+        replaced = self.replaces.submission_id if self.replaces else None
+        return hashlib.sha256(f"{self.request_hash}{replaced}".encode()).hexdigest()[:8]
+
+    def _again(self) -> str:
+        if self.replaces is None:
+            return ""
+        if self.replaces.state == "accepted":
+            return "It was answered before; this pays for a fresh run.\n"
+        return "It was sent before and may have been charged; this pays once more.\n"
 
     def _horizon(self) -> str:
         soft, hard = self.request.get("soft_horizon"), self.request.get("hard_horizon")
@@ -69,34 +79,36 @@ def _months(count: object) -> str:
 async def offer(desk: Desk, order: Order) -> Offer | None:
     """What to ask a person before this order is submitted.
 
-    None where there is nothing to ask: it is free, forbidden, over the cap, agreed to or declined by a limit already,
-    not sound, or answered by a job that is there. Nothing is sent; numbers are remembered as a submit remembers them.
+    None where there is nothing to ask: it is free, forbidden, over the cap or the caller's limit, not sound, or
+    answered by a job that is there. No job is made; numbers are remembered as a submit remembers them.
     """
     settings = desk.settings
     name = order.backend or settings.default_backend
-    if name == "local" or settings.read_only or settings.spend != "ask" or order.max_cost_eur_cents is not None:
+    if name == "local" or settings.read_only or settings.spend != "ask":
         return None
     try:
-        desk.backend(name)
+        backend = desk.backend(name)
         question = await question_of(desk, order)
-    except Refusal:  # the submit itself says what is wrong
+        stands = await _standing(desk, backend, question, resubmit=order.resubmit)
+        if stands.answer is None:
+            await identify(desk, backend)
+            stands = await _standing(desk, backend, question, resubmit=order.resubmit)
+    except (Refusal, BackendError):  # the submit itself says what is wrong
         return None
-    earlier = await desk.store.current_submission(question.request_hash)
-    if earlier is not None and await _stands(desk, earlier, resubmit=order.resubmit):
+    if stands.answer is not None:
         return None
     expected = await expected_for(desk, name, order.options.driver_limit)
-    if await beyond_cap(desk, expected.eur_cents[1]) is not None:
+    high, limit = expected.eur_cents[1], order.max_cost_eur_cents
+    if (limit is not None and limit < high) or await beyond_cap(desk, high) is not None:
         return None
-    replaces = earlier.submission_id if earlier else None
-    return Offer(question.request, question.request_hash, replaces, expected, order.resubmit)
+    return Offer(question.request, question.request_hash, stands.replaced, expected)
 
 
-async def _stands(desk: Desk, earlier: Submission, *, resubmit: bool) -> bool:
-    """Whether an earlier submit answers the question, as far as is known here; one whose answer was lost may."""
-    stored = await desk.store.job(earlier.job_id) if earlier.job_id is not None else None
-    if stored is None:
-        return True
-    return stored.job.status not in ("failed", "canceled") and not (resubmit and stored.job.finished)
+async def _standing(desk: Desk, backend: Backend, question: Submission, *, resubmit: bool) -> Standing:
+    """As the submit itself will find it. Raises `Refusal` where nobody can tell."""
+    questions = await by_every_name(desk, question)
+    known = await peek(desk, questions, resubmit=resubmit)
+    return known or await reconcile(desk, backend, questions, resubmit=resubmit)
 
 
 def declined(offer: Offer, action: str) -> Refusal:

@@ -15,7 +15,8 @@ from sybilion_mcp.explain.compare import LISTED
 from sybilion_mcp.explain.results import Results, Unread, history_of, read_results
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import current, keep
+from sybilion_mcp.service.follow import current
+from sybilion_mcp.service.keeping import keep
 from sybilion_mcp.service.reading import MOST_BYTES_OF_OTHERS, REPORTED, decoded, facts_of
 from sybilion_mcp.store.records import KeptForecast, Submission
 

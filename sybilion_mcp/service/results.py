@@ -6,6 +6,7 @@ What makes reports is imported with the first one: a server answers its first qu
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,10 +22,11 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import pages
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.files import write_new
-from sybilion_mcp.service.follow import current
-from sybilion_mcp.service.keeping import downloaded
+from sybilion_mcp.service.follow import MAX_WAIT_SECONDS, current
+from sybilion_mcp.service.keeping import downloaded, shelve
 from sybilion_mcp.service.pages import Page
 from sybilion_mcp.store.draft import DamagedArtifact
+from sybilion_mcp.threads import Threads
 
 if TYPE_CHECKING:
     from sybilion_mcp.explain.facts import Report
@@ -39,6 +41,9 @@ FILES = {
 
 PAGED_BYTES = 2 * 2**20
 """Of an artifact that is read in pages: each page takes reading all of it."""
+
+_SAVING = Threads(8)
+"""Each waits for pieces, which are unpacked in other threads."""
 
 Value = TypeVar("Value")
 
@@ -125,7 +130,7 @@ async def write_artifact(desk: Desk, job_id: str, name: str, path: Path) -> None
     """Write an artifact as the API sent it, however large, to a path where nothing is yet."""
 
     async def write(content: Content) -> bool:
-        await anyio.to_thread.run_sync(write_new, path, _as_they_come(content.pieces))
+        await _SAVING.run(write_new, path, _as_they_come(content.pieces))
         return True
 
     await _found(desk, job_id, name, write)
@@ -133,7 +138,8 @@ async def write_artifact(desk: Desk, job_id: str, name: str, path: Path) -> None
 
 async def _writable(desk: Desk, save_to: str) -> Path:
     if desk.settings.read_only:
-        raise Refusal("read_only", "The server runs in read-only mode.", "Read the artifact without save_to.")
+        hint = "Read the artifact without save_to."
+        raise Refusal("read_only", "The server runs in read-only mode.", hint, changes={"save_to": None})
     return await anyio.to_thread.run_sync(desk.folders.writable, save_to)
 
 
@@ -187,7 +193,9 @@ async def _read(
         except DamagedArtifact as error:
             _log.warning("what is kept of %r of job %s is damaged: %s", name, job.job_id, error)
     try:
-        async with downloaded(desk, job, backend, name, instead=kept is not None) as draft:
+        async with downloaded(desk, job, backend, name) as draft:
+            with suppress(Refusal):  # told in the log; the next look tries to keep it again
+                await shelve(desk, job.job_id, name, draft, instead=kept is not None)
             return await use(Content(draft.size, draft.pieces()))
     except AnswerError as error:
         if error.status != 404:
@@ -218,7 +226,7 @@ async def _reported(desk: Desk, job: Job, backend: str, name: str) -> object:
 
 
 def _wait(job_id: str) -> NextStep:
-    return NextStep("get_status", {"job_id": job_id, "wait_seconds": 45})
+    return NextStep("get_status", {"job_id": job_id, "wait_seconds": MAX_WAIT_SECONDS})
 
 
 def _damaged(job_id: str) -> Refusal:

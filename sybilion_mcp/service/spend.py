@@ -18,16 +18,17 @@ NEWEST = 50
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Ranges (low, high) in EUR cents and in seconds, and where they come from."""
+    """Ranges (low, high) in EUR cents and in seconds, and where they come from. `free`: nothing is ever charged."""
 
     eur_cents: tuple[int, int]
     seconds: tuple[int, int]
     basis: str
+    free: bool = False
 
 
 ON_LOCAL = {"backend": "local"}
 _PUBLISHED = "published jobs of May 2026"
-EMBEDDED = Expectation((0, 0), (2, 30), "embedded engine")
+EMBEDDED = Expectation((0, 0), (2, 30), "embedded engine", free=True)
 WITH_DRIVERS = Expectation((219, 392), (480, 900), _PUBLISHED)
 WITHOUT_DRIVERS = Expectation((52, 63), (120, 240), _PUBLISHED)
 
@@ -42,7 +43,7 @@ def expectation(backend: str, driver_limit: int | None) -> Expectation:
 async def expected_for(desk: Desk, backend: str, driver_limit: int | None) -> Expectation:
     """What one forecast costs and takes: as the settled jobs of this account did, else as is published."""
     published = expectation(backend, driver_limit)
-    if published == EMBEDDED:
+    if published.free:
         return published
     settled = await desk.store.settled_jobs(backend, account_of(desk), drivers=driver_limit != 0, limit=NEWEST)
     return _measured(settled) or published
@@ -66,19 +67,27 @@ def _usual(values: Sequence[int]) -> tuple[int, int]:
 
 
 def account_of(desk: Desk) -> str:
-    """Whose jobs they are: the service's address and the token, hashed. A new token is a new account to us."""
-    address = urlsplit(desk.settings.api_base_url)
-    base_url = address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
+    """The service's address and the token, hashed. The store knows which other tokens are of the same account."""
     token = desk.settings.api_token
-    return hashlib.sha256(f"{base_url}\0{token.get_secret_value().strip() if token else ''}".encode()).hexdigest()
+    said = f"{service_of(desk)}\0{token.get_secret_value().strip() if token else ''}"
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
-async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int | None) -> None:
-    """Raise `Refusal` unless this submit may be made: read-only mode, spend policy, daily cap, the caller's limit."""
+def service_of(desk: Desk) -> str:
+    """The service's address, in the one way it can be written."""
+    address = urlsplit(desk.settings.api_base_url)
+    return address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
+
+
+async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int | None, *, unasked: bool) -> None:
+    """Raise `Refusal` unless this submit may be made: read-only mode, spend policy, daily cap, the caller's limit.
+
+    `unasked`: a person can be asked and did not agree, so that under the policy "ask" nobody agreed.
+    """
     if desk.settings.read_only:
         hint = "Ask the user to restart the server without --read-only. Nothing was sent."
         raise Refusal("read_only", "The server runs in read-only mode.", hint)
-    if expected == EMBEDDED:
+    if expected.free:
         return
     high = expected.eur_cents[1]
     cost = f"This forecast is expected to cost {euros(expected)} ({expected.basis})"
@@ -90,6 +99,9 @@ async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int |
         hint = f'Raise max_cost_eur_cents to {high} if the user agrees, or use backend="local", which is free.'
         message = f"{cost}, more than max_cost_eur_cents={max_cost_eur_cents}."
         raise Refusal("spend_refused", message, hint, changes=ON_LOCAL)
+    if unasked and desk.settings.spend == "ask":
+        hint = "Call again with the same arguments: then the user is asked. Nothing was sent."
+        raise Refusal("spend_refused", f"{cost}, and the user was not asked yet.", hint, retry_after_s=1)
     if max_cost_eur_cents is None and desk.settings.spend == "ask":
         hint = f"Ask the user. If they agree, call again with max_cost_eur_cents={high}. Nothing was sent."
         raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)

@@ -12,9 +12,11 @@ from sybilion_mcp.contract.rules import check_request
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.series import points_of, to_monthly
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service.account import identify, note_account
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.ledger import being_sent, send, standing
+from sybilion_mcp.service.ledger import reconcile
+from sybilion_mcp.service.sending import being_sent, send
 from sybilion_mcp.service.spend import Expectation, account_of, expected_for, over_cap, pass_gate
 from sybilion_mcp.service.validate import remember
 from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, timestamp
@@ -33,6 +35,8 @@ class Order:
     backend: str | None = None
     agreed_to: str | None = None
     """The request_hash of what a person agreed to pay for; anything else is not sent."""
+    person: bool = False
+    """Whether there is one who can be asked: then it is they who agree, whatever limit the caller names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +57,29 @@ async def submit(desk: Desk, order: Order) -> Submitted:
 
     Raises `Refusal` when nothing may be sent or the job is unknown, `BackendError` when the backend makes none.
     """
-    question = await question_of(desk, order)
-    if order.agreed_to not in (None, question.request_hash):
+    asked = await question_of(desk, order)
+    if order.agreed_to not in (None, asked.request_hash):
         raise Refusal(
             "spend_refused",
             "The series was described anew while the user was asked; what they agreed to is not what would be sent.",
             "Call again with the same arguments: the user is asked about it as it is now. Nothing was sent.",
         )
-    backend = desk.backend(question.backend)
-    found = await standing(desk, backend, question.request_hash, resubmit=order.resubmit)
+    backend = desk.backend(asked.backend)
+    questions = await by_every_name(desk, asked)
+    found = await reconcile(desk, backend, questions, resubmit=order.resubmit)
+    if found.answer is None:
+        await identify(desk, backend)
+        known, questions = questions, await by_every_name(desk, asked)
+        if questions != known:
+            found = await reconcile(desk, backend, questions, resubmit=order.resubmit)
     if found.answer is not None:
+        await note_account(desk, backend)
         return await _reused(desk, found.answer)
-    expected = await expected_for(desk, question.backend, order.options.driver_limit)
-    await pass_gate(desk, expected, order.max_cost_eur_cents)
+    expected = await expected_for(desk, asked.backend, order.options.driver_limit)
+    await pass_gate(desk, expected, order.max_cost_eur_cents, unasked=order.person and order.agreed_to is None)
     replaces = found.replaced.submission_id if found.replaced else None
     at, high = timestamp(desk.now()), expected.eur_cents[1]
-    question = replace(question, replaces=replaces, created_at=at, expected_eur_cents=high)
+    question = replace(questions[0], replaces=replaces, created_at=at, expected_eur_cents=high)
     try:
         begun = await desk.store.begin_submission(question, cap_eur_cents=desk.settings.spend_cap_eur_cents)
     except OverCap as over:
@@ -80,7 +91,7 @@ async def submit(desk: Desk, order: Order) -> Submitted:
 
 
 async def question_of(desk: Desk, order: Order) -> Submission:
-    """The order as it would go over the wire, checked."""
+    """The order as it would go over the wire, checked, and under the name that the token has by itself."""
     known = await _series(desk, order)
     options = _with_defaults(order.options, known)
     aux = [await _known_series(desk, series_id) for series_id in order.aux_series_ids]
@@ -106,6 +117,15 @@ async def question_of(desk: Desk, order: Order) -> Submission:
         expected_eur_cents=0,
         created_at=timestamp(desk.now()),
     )
+
+
+async def by_every_name(desk: Desk, question: Submission) -> list[Submission]:
+    """The question as each token of the same account would have asked it; as a new one is written down first."""
+    if question.backend == "local":
+        return [question]
+    names = await desk.store.account_names(question.account) or [question.account]
+    hashes = [_hash(question.request, question.backend, name) for name in names]
+    return [replace(question, account=name, request_hash=one) for name, one in zip(names, hashes, strict=True)]
 
 
 def _with_defaults(options: Options, known: StoredSeries) -> Options:
@@ -194,5 +214,5 @@ async def _reused(desk: Desk, earlier: Submission) -> Submitted:
     stored = await desk.store.job(earlier.job_id)
     job = stored.job if stored else None
     # Nothing is charged again, so nothing is expected either.
-    expected = Expectation((0, 0), (0, 0), "already submitted")
+    expected = Expectation((0, 0), (0, 0), "already submitted", free=True)
     return Submitted(earlier.job_id, True, earlier.backend, earlier.series_id, job, earlier.created_at, expected)

@@ -8,11 +8,15 @@ from types import TracebackType
 from typing import Self
 
 import anyio.to_thread
+from anyio import CapacityLimiter
 
 from sybilion_mcp.store.failures import storage_failed
+from sybilion_mcp.threads import Threads
 
 PIECE_BYTES = 2**20
 _SPOOLED_BYTES = 4 * 2**20  # compressed; what is larger goes to a file
+PACKING = Threads(4)
+"""Where pieces are compressed and unpacked."""
 
 
 class DamagedArtifact(Exception):
@@ -28,6 +32,7 @@ class Draft:
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(max_size=_SPOOLED_BYTES)  # noqa: SIM115 — closed with the draft
+        self._reading = CapacityLimiter(1)  # its own: whoever has the database locked waits for no thread
         self._begin()
 
     def __enter__(self) -> Self:
@@ -50,14 +55,14 @@ class Draft:
 
     async def restart(self) -> None:
         """Forget what came so far."""
-        await anyio.to_thread.run_sync(self._begin)
+        await PACKING.run(self._begin)
 
     async def add(self, chunk: bytes) -> None:
         self._loose += chunk
         while len(self._loose) >= PIECE_BYTES:
             piece = bytes(self._loose[:PIECE_BYTES])
             del self._loose[:PIECE_BYTES]
-            await anyio.to_thread.run_sync(self._pack, piece)
+            await PACKING.run(self._pack, piece)
 
     async def fill(self, content: bytes) -> None:
         """All of it at once."""
@@ -68,12 +73,19 @@ class Draft:
     async def seal(self) -> None:
         """Nothing more comes."""
         if self._loose:
-            await anyio.to_thread.run_sync(self._pack, bytes(self._loose))
+            await PACKING.run(self._pack, bytes(self._loose))
             self._loose.clear()
 
     async def packed(self, position: int) -> bytes:
         """One piece, compressed."""
-        return await anyio.to_thread.run_sync(self._packed, position)
+        return await anyio.to_thread.run_sync(self._packed, position, limiter=self._reading)
+
+    async def ends(self) -> tuple[bytes, bytes]:
+        """Its first and its last byte that is no white space; empty where a whole piece has none."""
+        if not self.count:
+            return b"", b""
+        first, last = unpacked(await self.packed(0)).lstrip(), unpacked(await self.packed(self.count - 1)).rstrip()
+        return first[:1], last[-1:]
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The artifact as it was sent."""

@@ -6,6 +6,8 @@ import sqlite3
 
 from sybilion_mcp.hints import Refusal
 
+_BEFORE_PAYING = "check the jobs on the dashboard before paying again"
+
 _log = logging.getLogger(__name__)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -38,7 +40,8 @@ def newer_database(name: str) -> Refusal:
     return Refusal(
         "storage_failed",
         f"A newer version of sybilion-mcp made {name} in the data folder; nothing was changed.",
-        "Upgrade sybilion-mcp, or set SYBILION_MCP_HOME to another folder, which starts without the earlier jobs.",
+        "Upgrade sybilion-mcp, or set SYBILION_MCP_HOME to another folder, which starts without the earlier jobs: "
+        f"{_BEFORE_PAYING}.",
     )
 
 
@@ -47,7 +50,7 @@ def _damaged() -> Refusal:
         "storage_failed",
         "The database desk.db in the data folder is damaged; it was left as it is.",
         "Put a copy made earlier in its place, or move it aside (SYBILION_MCP_HOME names the folder). Without it "
-        "nobody here knows what was submitted before: check the jobs on the dashboard before paying again.",
+        f"nobody here knows what was submitted before: {_BEFORE_PAYING}.",
     )
 
 
@@ -80,7 +83,8 @@ def _unusable() -> Refusal:
     return Refusal(
         "storage_failed",
         "The data folder cannot be opened or written to.",
-        "SYBILION_MCP_HOME must name a folder that the user of this server may write to. Correct that and try again.",
+        "SYBILION_MCP_HOME must name a folder that the user of this server may write to. Correct that and try again. "
+        f"Another folder knows nothing of the earlier jobs: {_BEFORE_PAYING}.",
     )
 
 
@@ -88,5 +92,6 @@ def _foreign() -> Refusal:
     return Refusal(
         "storage_failed",
         "The database desk.db in the data folder is not one of this program; it was left as it is.",
-        "Set SYBILION_MCP_HOME to a folder of its own, or move desk.db aside, then try again.",
+        "Set SYBILION_MCP_HOME to a folder of its own, or move desk.db aside, then try again. If jobs were submitted "
+        f"from another folder: {_BEFORE_PAYING}.",
     )

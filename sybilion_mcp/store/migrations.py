@@ -45,4 +45,19 @@ def _split(connection: Connection, row: int, job_id: str, name: str) -> None:
     connection.exec_driver_sql("INSERT INTO artifacts VALUES (?, ?, ?, ?)", values_of_artifact)
 
 
-MIGRATIONS = (_artifacts_in_pieces,)
+def _accounts(connection: Connection) -> None:
+    """Version 2: whose the tokens are."""
+    run = connection.exec_driver_sql
+    run(
+        "CREATE TABLE accounts (token VARCHAR NOT NULL, user VARCHAR NOT NULL, name VARCHAR NOT NULL, "
+        "service VARCHAR NOT NULL, PRIMARY KEY (token))"
+    )
+    run("CREATE UNIQUE INDEX one_name_per_account ON accounts (user) WHERE token = name")
+
+
+def _misses(connection: Connection) -> None:
+    """Version 3: when the job of a lost submit was first looked for in vain."""
+    connection.exec_driver_sql("ALTER TABLE submissions ADD COLUMN missed_at VARCHAR")
+
+
+MIGRATIONS = (_artifacts_in_pieces, _accounts, _misses)

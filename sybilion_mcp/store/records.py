@@ -24,8 +24,9 @@ class StoredSeries:
 class Submission:
     """One question put to a backend.
 
-    `state`: sending; accepted; unknown, its answer was lost; or
-    rejected, no job was made. `account` is a hash. `replaces`: the submission that stands again if no job is made.
+    `state`: sending; accepted; unknown, its answer was lost; rejected, no job was made; or fallen, its answer was lost
+    and the job that it may have made came to nothing and cost something. `account` is a hash. `replaces`: the
+    submission that stands again if no job is made. `missed_at`: when its job was looked for first and not found.
     """
 
     submission_id: str
@@ -41,6 +42,7 @@ class Submission:
     replaces: str | None
     expected_eur_cents: int
     created_at: str
+    missed_at: str | None = None
 
 
 class OverCap(Exception):
@@ -53,8 +55,11 @@ class OverCap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
+    """`seen_at`: when the job was last seen to be so; None where that was not written down."""
+
     job: Job
     backend: str
+    seen_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from sqlalchemy import and_, delete, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store import shelf, statements
-from sybilion_mcp.store.records import RememberedJob, StoredJob
+from sybilion_mcp.store.records import RememberedJob
 from sybilion_mcp.store.tables import jobs, submissions
 
 OF_JOB = and_(submissions.c.job_id == jobs.c.job_id, submissions.c.state != "forgotten")
@@ -18,7 +17,7 @@ async def found(connection: AsyncConnection, limit: int, status: str | None) -> 
     rows = (await connection.execute(query.order_by(jobs.c.first_seen_at.desc()).limit(limit))).all()
     return [
         RememberedJob(
-            StoredJob(Job.model_validate(row.snapshot), row.backend),
+            statements.job_in(row),
             row.first_seen_at,
             row.title,
             await shelf.sizes(connection, row.job_id),
@@ -29,8 +28,7 @@ async def found(connection: AsyncConnection, limit: int, status: str | None) -> 
 
 async def forget(connection: AsyncConnection, job_id: str) -> bool:
     """Of a submission remain its day, its account, its job's id and the money."""
-    final = func.json_extract(jobs.c.snapshot, "$.eur_cents_final")
-    cost = select(final).where(jobs.c.job_id == job_id, final >= 0).scalar_subquery()
+    cost = select(statements.BOOKED).where(jobs.c.job_id == job_id).correlate(submissions).scalar_subquery()
     of_job = update(submissions).where(submissions.c.job_id == job_id)
     booked = of_job.values(expected_eur_cents=func.coalesce(cost, submissions.c.expected_eur_cents))
     await connection.execute(booked)

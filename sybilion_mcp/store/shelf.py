@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
-import anyio.to_thread
 from sqlalchemy import delete, insert, select, true
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sybilion_mcp.store.draft import PIECE_BYTES, DamagedArtifact, Draft, unpacked
+from sybilion_mcp.store.draft import PACKING, PIECE_BYTES, DamagedArtifact, Draft, unpacked
 from sybilion_mcp.store.records import KeptArtifact
-from sybilion_mcp.store.tables import artifacts, pieces
+from sybilion_mcp.store.tables import artifacts, jobs, pieces
 
 
 class Check:
@@ -23,7 +22,7 @@ class Check:
         self._size = 0
 
     async def unpacked(self, packed: bytes | None) -> bytes:
-        return await anyio.to_thread.run_sync(self.unpack, packed)
+        return await PACKING.run(self.unpack, packed)
 
     def unpack(self, packed: bytes | None) -> bytes:
         """Raises `DamagedArtifact`."""
@@ -36,6 +35,11 @@ class Check:
         """Raises `DamagedArtifact`."""
         if (self._hash.hexdigest(), self._size) != self._expected:
             raise DamagedArtifact("its content is not what was sent")
+
+
+async def is_remembered(connection: AsyncConnection, job_id: str) -> bool:
+    """Whether there is a job to keep something of: one that was forgotten meanwhile is not remembered again."""
+    return await connection.scalar(select(jobs.c.job_id).where(jobs.c.job_id == job_id)) is not None
 
 
 async def put(connection: AsyncConnection, job_id: str, name: str, draft: Draft) -> None:

@@ -6,8 +6,13 @@ from sqlalchemy import Row, and_, case, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
-from sybilion_mcp.store.records import Submission, now
+from sybilion_mcp.store.records import StoredJob, Submission, now
 from sybilion_mcp.store.tables import jobs, submissions
+
+MAY_STAND = submissions.c.state.not_in(("rejected", "fallen", "forgotten"))
+"""Of a submission: it answers its question again when what replaced it goes."""
+OPEN = and_(submissions.c.job_id.is_(None), submissions.c.state.in_(("sending", "unknown")))
+"""Of a submission: nobody knows yet what became of it."""
 
 
 def set_submission(submission_id: str, **values: object) -> Any:
@@ -17,12 +22,17 @@ def set_submission(submission_id: str, **values: object) -> Any:
 def restore(submission_id: str | None) -> Any:
     """What was replaced answers its question again; nothing happens where there is none, or none that may."""
     restored = set_submission(submission_id or "", current=True)
-    return restored.where(submissions.c.state.not_in(("rejected", "forgotten")))
+    return restored.where(MAY_STAND)
+
+
+_FINAL = func.json_extract(jobs.c.snapshot, "$.eur_cents_final")
+_SETTLED = func.json_extract(jobs.c.snapshot, "$.settled") == 1
+BOOKED = case((and_(_SETTLED, _FINAL >= 0), _FINAL), (submissions.c.expected_eur_cents < _FINAL, _FINAL))
+"""EUR cents that a job counts with; null where what was expected counts: not settled, it may still cost that."""
 
 
 def spent_since(since: str) -> Any:
-    final = func.json_extract(jobs.c.snapshot, "$.eur_cents_final")
-    cost = case((final >= 0, final), else_=submissions.c.expected_eur_cents)
+    cost = func.coalesce(BOOKED, submissions.c.expected_eur_cents)
     joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
     query = select(func.coalesce(func.sum(cost), 0)).select_from(joined)
     return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
@@ -30,14 +40,14 @@ def spent_since(since: str) -> Any:
 
 def add_job(job: Job, backend: str) -> Any:
     """Who looked at the job already knows more about it than who made or found it."""
-    snapshot = job.model_dump(mode="json")
+    snapshot = _seen(job)
     row = upsert(jobs).values(job_id=job.job_id, backend=backend, snapshot=snapshot, first_seen_at=now())
     return row.on_conflict_do_nothing()
 
 
 def put_job(job: Job, backend: str) -> Any:
     """What is seen of a job, unless more is known: an answer may arrive after a younger one."""
-    snapshot = job.model_dump(mode="json")
+    snapshot = _seen(job)
     row = upsert(jobs).values(job_id=job.job_id, backend=backend, snapshot=snapshot, first_seen_at=now())
     known = jobs.c.snapshot
     goes_on = func.json_extract(known, "$.status").not_in(FINAL_STATUSES)
@@ -49,6 +59,15 @@ def put_job(job: Job, backend: str) -> Any:
         or_(costless, literal(job.eur_cents_final is not None)),
     )
     return row.on_conflict_do_update(set_={"snapshot": snapshot}, where=not_less)
+
+
+def _seen(job: Job) -> dict[str, Any]:
+    """The job as its backend describes it, and when it was seen so (`seen_at`, UTC)."""
+    return {**job.model_dump(mode="json"), "seen_at": now()}
+
+
+def job_in(row: Row[Any]) -> StoredJob:
+    return StoredJob(Job.model_validate(row.snapshot), row.backend, row.snapshot.get("seen_at"))
 
 
 def submission_in(row: Row[Any]) -> Submission:

@@ -2,24 +2,17 @@
 
 import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
-from pydantic import ValidationError
-from sqlalchemy import and_, func, insert, select, true
+from sqlalchemy import func, insert, or_, select, true
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import IntegrityError
 
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.store import remembered, shelf, statements
-from sybilion_mcp.store.draft import DamagedArtifact, Draft
-from sybilion_mcp.store.failures import storage_failed
-from sybilion_mcp.store.migrations import MIGRATIONS
+from sybilion_mcp.store import accounts, remembered, shelf, statements
+from sybilion_mcp.store.database import Database
+from sybilion_mcp.store.draft import PACKING, DamagedArtifact, Draft
 from sybilion_mcp.store.records import (
     KeptArtifact,
     KeptForecast,
@@ -30,12 +23,8 @@ from sybilion_mcp.store.records import (
     Submission,
     now,
 )
-from sybilion_mcp.store.sqlite import open_sqlite
-from sybilion_mcp.store.tables import artifacts, jobs, metadata, series, submissions
-
-_OPEN = and_(submissions.c.job_id.is_(None), submissions.c.state.in_(("sending", "unknown")))
-_UNREADABLE = (OSError, sqlite3.Error, DatabaseError, json.JSONDecodeError, UnicodeError, ValidationError)
-"""What comes of a damaged or locked file, a full disk, missing rights, or rows that were not written by a store."""
+from sybilion_mcp.store.sqlite import BUSY_SECONDS
+from sybilion_mcp.store.tables import artifacts, jobs, series, submissions
 
 _log = logging.getLogger(__name__)
 
@@ -47,14 +36,15 @@ class Store:
     """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
-        self._engine: AsyncEngine | None = None
-        self._opening = anyio.Lock()
+        self._database = Database(home / "desk.db")
+        self._begin = self._database.begin
 
     async def aclose(self) -> None:
-        if self._engine is not None:
-            await self._engine.dispose()
-            self._engine = None
+        await self._database.aclose()
+
+    def backups(self) -> list[Path]:
+        """Copies of the database as it was before an upgrade; what is forgotten since is still in them."""
+        return self._database.backups()
 
     async def put_series(self, one: StoredSeries) -> None:
         """Remember a series; what is now said about it replaces what was said before, silence does not."""
@@ -67,7 +57,7 @@ class Store:
         details = {name: value for name, value in said.items() if value is not None}
         row = upsert(series).values(series_id=one.series_id, points=dict(one.points), details=details, created_at=now())
         merged = func.json_patch(series.c.details, json.dumps(details))
-        async with self._begin() as connection:
+        async with self._begin(writing=True) as connection:
             await connection.execute(row.on_conflict_do_update(set_={"details": merged}))
 
     async def series(self, series_id: str) -> StoredSeries | None:
@@ -101,21 +91,29 @@ class Store:
             return False
         return True
 
-    async def accept_submission(self, submission_id: str, job: Job, backend: str) -> bool:
+    async def accept_submission(
+        self, submission_id: str, job: Job, backend: str, *, patience: float = BUSY_SECONDS
+    ) -> bool:
         """The backend made this job for the question. False when it was made for another one."""
         try:
-            async with self._begin() as connection:
+            async with self._begin(writing=True, patience=patience) as connection:
                 await connection.execute(statements.set_submission(submission_id, state="accepted", job_id=job.job_id))
                 await connection.execute(statements.add_job(job, backend))
         except IntegrityError:
             return False
         return True
 
-    async def reject_submission(self, submission_id: str) -> None:
-        """The backend made no job: what it was to replace answers the question again, if there is any."""
+    async def reject_submission(
+        self, submission_id: str, *, paid: bool = False, patience: float = BUSY_SECONDS
+    ) -> None:
+        """The backend made no job: what it was to replace answers the question again, if there is any.
+
+        `paid`: it may have made one that came to nothing; what that may have cost still counts.
+        """
+        state = "fallen" if paid else "rejected"
         asked = select(submissions).where(submissions.c.submission_id == submission_id)
-        rejected = statements.set_submission(submission_id, state="rejected", current=False).where(_OPEN)
-        async with self._begin(writing=True) as connection:
+        rejected = statements.set_submission(submission_id, state=state, current=False).where(statements.OPEN)
+        async with self._begin(writing=True, patience=patience) as connection:
             row = (await connection.execute(asked)).one()
             done = (await connection.execute(rejected)).rowcount == 1
             if done and row.current:
@@ -130,16 +128,45 @@ class Store:
             if row.current:
                 await connection.execute(statements.restore(row.replaces))
 
-    async def lose_submission(self, submission_id: str) -> None:
+    async def lose_submission(self, submission_id: str, *, patience: float = BUSY_SECONDS) -> None:
         """The answer never came: whether a job was made is unknown."""
         lost = statements.set_submission(submission_id, state="unknown").where(submissions.c.state == "sending")
-        async with self._begin() as connection:
+        async with self._begin(writing=True, patience=patience) as connection:
             await connection.execute(lost)
+
+    async def miss_submission(self, submission_id: str, at: str) -> str:
+        """Its job was looked for and not found; when that was so first. A time still to come is none."""
+        missed = submissions.c.missed_at
+        noted = statements.set_submission(submission_id, missed_at=at).where(or_(missed.is_(None), missed > at))
+        async with self._begin(writing=True) as connection:
+            await connection.execute(noted)
+            first = await connection.scalar(select(missed).where(submissions.c.submission_id == submission_id))
+        return str(first or at)
+
+    async def open_submissions(self, backend: str, accounts: Collection[str]) -> list[Submission]:
+        """Those of which nobody knows yet whether a job was made, whether or not they stand for a question."""
+        query = select(submissions).where(statements.OPEN, submissions.c.backend == backend)
+        async with self._begin() as connection:
+            rows = await connection.execute(query.where(submissions.c.account.in_(accounts)))
+            return [statements.submission_in(row) for row in rows]
+
+    async def doubt_submission(self, submission_id: str) -> None:
+        """The job that a former version took for the answer is that of another question."""
+        doubted = statements.set_submission(submission_id, state="unknown", job_id=None)
+        async with self._begin(writing=True) as connection:
+            await connection.execute(doubted.where(submissions.c.state == "adopted"))
 
     async def current_submission(self, request_hash: str) -> Submission | None:
         query = select(submissions).where(submissions.c.request_hash == request_hash, submissions.c.current)
         async with self._begin() as connection:
             row = (await connection.execute(query)).one_or_none()
+        return statements.submission_in(row) if row else None
+
+    async def replaced_submission(self, submission_id: str) -> Submission | None:
+        """What stands again when the submission that replaced it goes; None when it does not either."""
+        query = select(submissions).where(submissions.c.submission_id == submission_id)
+        async with self._begin() as connection:
+            row = (await connection.execute(query.where(statements.MAY_STAND))).one_or_none()
         return statements.submission_in(row) if row else None
 
     async def submission_of(self, job_id: str) -> Submission | None:
@@ -188,6 +215,23 @@ class Store:
         async with self._begin() as connection:
             return int(await connection.scalar(statements.spent_since(since)) or 0)
 
+    async def account_names(self, token: str) -> list[str]:
+        """Under which names the questions of a token's account may stand, that of the account first; none if unknown.
+
+        A token is given as a hash, and so is everything else that is said of accounts.
+        """
+        async with self._begin() as connection:
+            return await accounts.names(connection, token)
+
+    async def learn_account(self, token: str, user: str, service: str) -> None:
+        """Remember for good whose a token is: an account that is known already keeps its name."""
+        async with self._begin(writing=True) as connection:
+            await accounts.learn(connection, token, user, service)
+
+    async def knows_accounts(self, service: str) -> bool:
+        async with self._begin() as connection:
+            return await accounts.any_at(connection, service)
+
     async def settled_jobs(self, backend: str, account: str, *, drivers: bool, limit: int) -> list[Job]:
         """The completed jobs of an account that were paid for, asked for with or without outside drivers, newest first.
 
@@ -197,7 +241,8 @@ class Store:
         query = (
             select(jobs.c.snapshot)
             .join(submissions, remembered.OF_JOB)
-            .where(submissions.c.backend == backend, submissions.c.account == account)
+            .where(submissions.c.backend == backend)
+            .where(or_(submissions.c.account == account, submissions.c.account.in_(accounts.tokens_beside(account))))
             .where(func.json_extract(jobs.c.snapshot, "$.status") == "completed")
             .where(func.json_extract(jobs.c.snapshot, "$.eur_cents_final") > 0)
             .where(asked != 0 if drivers else asked == 0)
@@ -207,14 +252,21 @@ class Store:
         async with self._begin() as connection:
             return [Job.model_validate(snapshot) for snapshot in await connection.scalars(query)]
 
-    async def put_job(self, job: Job, backend: str) -> None:
-        async with self._begin() as connection:
+    async def put_job(self, job: Job, backend: str, *, anew: bool = True, patience: float = BUSY_SECONDS) -> bool:
+        """Write down what is seen of a job. Not `anew`: False when it is not remembered, as one forgotten meanwhile.
+
+        `patience` in seconds, for a lock.
+        """
+        async with self._begin(writing=True, patience=patience) as connection:
+            if not (anew or await shelf.is_remembered(connection, job.job_id)):
+                return False
             await connection.execute(statements.put_job(job, backend))
+        return True
 
     async def job(self, job_id: str) -> StoredJob | None:
         async with self._begin() as connection:
             row = (await connection.execute(select(jobs).where(jobs.c.job_id == job_id))).one_or_none()
-            return StoredJob(Job.model_validate(row.snapshot), row.backend) if row else None
+            return statements.job_in(row) if row else None
 
     async def job_ids(self, prefix: str, limit: int) -> list[str]:
         query = select(jobs.c.job_id).where(jobs.c.job_id.startswith(prefix, autoescape=True))
@@ -234,17 +286,25 @@ class Store:
         async with self._begin(writing=True) as connection:
             return await remembered.forget(connection, job_id)
 
-    async def put_artifact(self, job_id: str, name: str, content: bytes) -> None:
+    async def put_artifact(self, job_id: str, name: str, content: bytes) -> bool:
         with Draft() as draft:
             await draft.fill(content)
-            await self.put_draft(job_id, name, draft)
+            return await self.put_draft(job_id, name, draft)
 
-    async def put_draft(self, job_id: str, name: str, draft: Draft, *, instead: bool = False) -> None:
-        """Keep a sealed draft, all of it or nothing. What is kept already stays, unless this comes `instead` of it."""
-        async with self._begin(writing=True) as connection:
+    async def put_draft(
+        self, job_id: str, name: str, draft: Draft, *, instead: bool = False, patience: float = BUSY_SECONDS
+    ) -> bool:
+        """Keep a sealed draft, all of it or nothing; False when its job is not remembered, or not any more.
+
+        What is kept already stays, unless this comes `instead` of it. `patience` in seconds, for a lock.
+        """
+        async with self._begin(writing=True, patience=patience) as connection:
+            if not await shelf.is_remembered(connection, job_id):
+                return False
             if instead:
                 await shelf.drop(connection, job_id, name)
             await shelf.put(connection, job_id, name, draft)
+        return True
 
     async def artifact(self, job_id: str, name: str) -> bytes | None:
         """All of it, checked; None when it is not kept, or damaged, of which the log tells."""
@@ -283,27 +343,7 @@ class Store:
         contents: dict[str, bytes] = {}
         for kept, packed in found.items():
             try:
-                contents[kept.job_id] = await anyio.to_thread.run_sync(shelf.whole, kept, packed)
+                contents[kept.job_id] = await PACKING.run(shelf.whole, kept, packed)
             except DamagedArtifact as error:
                 _log.warning("what is kept of %r of job %s is damaged: %s", name, kept.job_id, error)
         return contents
-
-    @asynccontextmanager
-    async def _begin(self, *, writing: bool = False) -> AsyncIterator[AsyncConnection]:
-        """`writing`: nobody else writes from the first look on, so that what was read still holds when it is used."""
-        with anyio.CancelScope(shield=True):  # a transaction is short, and a connection cut off in the middle is lost
-            try:
-                async with (await self._opened()).begin() as connection:
-                    if writing:
-                        await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                    yield connection
-            except (IntegrityError, ProgrammingError):  # a rule of the tables, or a mistake of ours
-                raise
-            except _UNREADABLE as error:
-                raise storage_failed(error) from error
-
-    async def _opened(self) -> AsyncEngine:
-        async with self._opening:
-            if self._engine is None:
-                self._engine = await open_sqlite(self._home / "desk.db", metadata, migrations=MIGRATIONS)
-            return self._engine

@@ -19,7 +19,7 @@ submissions = Table(
     Column("submission_id", String, primary_key=True),
     Column("request_hash", String, nullable=False),
     Column("current", Boolean, nullable=False),  # the one that answers this question now
-    Column("state", String, nullable=False),  # sending, accepted, unknown, rejected, forgotten
+    Column("state", String, nullable=False),  # sending, accepted, unknown, rejected, fallen, forgotten
     Column("backend", String, nullable=False),
     Column("account", String, nullable=False),  # whose question it is, as a hash
     Column("series_id", String, nullable=False),
@@ -30,6 +30,7 @@ submissions = Table(
     Column("replaces", String),  # the submission that answers again if this one makes no job
     Column("expected_eur_cents", Integer, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("missed_at", String),  # when its job was looked for first and nothing was found
 )
 
 Index(
@@ -53,7 +54,7 @@ jobs = Table(
     metadata,
     Column("job_id", String, primary_key=True),
     Column("backend", String, nullable=False),
-    Column("snapshot", JSON, nullable=False),  # the job as the backend last described it
+    Column("snapshot", JSON, nullable=False),  # the job as the backend last described it, and when it did (`seen_at`)
     Column("first_seen_at", String, nullable=False),
 )
 
@@ -73,4 +74,21 @@ pieces = Table(
     Column("name", String, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("content", LargeBinary, nullable=False),  # of an artifact: so many bytes of it, compressed by themselves
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("token", String, primary_key=True),  # its hash, with the service's address
+    Column("user", String, nullable=False),  # whose it is, hashed in the same way
+    Column("name", String, nullable=False),  # of the account: the first of its tokens that was seen
+    Column("service", String, nullable=False),  # the address, hashed
+)
+
+Index(
+    "one_name_per_account",
+    accounts.c.user,
+    unique=True,
+    sqlite_where=text("token = name"),
+    postgresql_where=text("token = name"),
 )

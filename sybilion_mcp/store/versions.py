@@ -1,5 +1,6 @@
 """Which version of its tables a database has (`PRAGMA user_version`), and the way to the present one."""
 
+import glob
 import os
 import secrets
 import sqlite3
@@ -13,7 +14,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sybilion_mcp.store.failures import newer_database
 
-BUSY_SECONDS = 10.0
+ATTEMPT_SECONDS = 0.1
+"""That SQLite itself waits for a lock; who opens the file tries again."""
 
 Migration = Callable[[Connection], None]
 """From one version to the next, inside the transaction that it is given."""
@@ -25,7 +27,7 @@ def bring_up(path: Path, metadata: MetaData, migrations: Sequence[Migration]) ->
     All or nothing, by one process at a time. Raises `Refusal` for a newer version, which is not touched.
     """
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": ATTEMPT_SECONDS})
     with engine.connect() as connection:
         if _version(connection, path, len(migrations)) == len(migrations) and _complete(connection, metadata):
             return
@@ -69,6 +71,7 @@ def _names(connection: Connection) -> set[str]:
 @contextmanager
 def _backup(path: Path, version: int) -> Iterator[None]:
     """A copy of the file as others see it, beside it and for its user only; taken away again if the work fails."""
+    _clear_drafts(path)  # of a process that was killed: whoever brings the file up is alone
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -76,12 +79,23 @@ def _backup(path: Path, version: int) -> Iterator[None]:
             source.backup(copy)
         backup = _publish(draft, path, version)
     finally:
-        draft.unlink(missing_ok=True)
+        _clear_drafts(path)
     try:
         yield
     except BaseException:
         backup.unlink(missing_ok=True)
         raise
+
+
+def _clear_drafts(path: Path) -> None:
+    """With the journal that SQLite leaves beside one for which there was no room."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.part*"):
+        left.unlink(missing_ok=True)
+
+
+def backups(path: Path) -> list[Path]:
+    """The copies of earlier versions that lie beside the file."""
+    return sorted(path.parent.glob(f"{glob.escape(path.name)}.v*.bak"))
 
 
 def _publish(draft: Path, path: Path, version: int) -> Path:

@@ -84,10 +84,10 @@ async def ask(offer: Annotated[Offer | None, Resolve(offered)]) -> Consent | Eli
     return None if offer is None else Elicit(offer.question, Consent)
 
 
-def agreed(order: Order, offer: Offer | None, consent: ElicitationResult[Consent]) -> Order:
+def agreed(ctx: Context[Desk, Any], order: Order, offer: Offer | None, consent: ElicitationResult[Consent]) -> Order:
     """The order, with what the person agreed to pay where one was asked. Raises `Refusal` where they did not."""
     if offer is None:
-        return order
+        return replace(order, person=_can_ask(ctx))
     if consent.action != "accept" or not consent.data.pay:
         raise declined(offer, consent.action if consent.action != "accept" else "decline")
     return replace(order, max_cost_eur_cents=offer.high, agreed_to=offer.request_hash)

@@ -12,7 +12,7 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import is_too_many_jobs, too_many_jobs
 from sybilion_mcp.service.offer import Offer
-from sybilion_mcp.service.spend import EMBEDDED, Expectation, duration, euros
+from sybilion_mcp.service.spend import Expectation, duration, euros
 from sybilion_mcp.service.submit import Order, Submitted, submit
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.consent import Consent, agreed, ask, offered, order_of
@@ -38,6 +38,7 @@ class Answer(BaseModel):
     next: Next
 
 
+# consent.order_of takes these parameters again, by their names: what it does not name would not be asked.
 @answering
 async def submit_forecast(
     ctx: Context[Desk, Any],
@@ -68,7 +69,7 @@ async def submit_forecast(
     """
     desk = ctx.request_context.lifespan_context
     try:
-        return _render(await submit(desk, agreed(order, offer, consent)))
+        return _render(await submit(desk, agreed(ctx, order, offer, consent)))
     except AnswerError as error:
         if is_too_many_jobs(error):
             raise await too_many_jobs(desk, error.backend) from error
@@ -100,7 +101,7 @@ def _started(made: Submitted) -> list[str]:
 
 def told(expected: Expectation) -> str:
     """What a forecast costs and takes, in a sentence."""
-    if expected == EMBEDDED:
+    if expected.free:
         return f"Free; usually done in {duration(expected)}."
     return f"Usually {duration(expected)} and {euros(expected)} ({expected.basis})."
 

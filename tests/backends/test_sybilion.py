@@ -5,7 +5,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -14,7 +14,8 @@ import pytest
 import stamina
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
-from sybilion_mcp.backends.sybilion import MAX_ARTIFACT_BYTES, SybilionClient
+from sybilion_mcp.backends.sybilion import MAX_ARTIFACT_BYTES, InProcess, SybilionClient
+from tests.backends.glass import Glass
 from tests.hosted import TOKEN, Fault, HostedApi, cut, error, garbage, proxy_error, reset, serving, silence
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ Call = Callable[[SybilionClient], Any]
 
 GETS: dict[str, Call] = {
     "job": lambda client: client.job("j"),
-    "artifact": lambda client: client.artifact("j", "forecast.json"),
+    "artifact": lambda client: client.download("j", "forecast.json", Glass()),
     "jobs": lambda client: client.recent_jobs(datetime.now(UTC)),
     "account": lambda client: client.account(),
 }
@@ -68,7 +69,7 @@ ANSWERED = sorted(CALLS.keys() - {"artifact"})  # an artifact is whatever was se
     [(one, fault) for one in CALLS for fault in (error(500, "x"), reset())] + [(one, garbage()) for one in ANSWERED],
 )
 async def test_a_failure_says_whose_it_is(api: HostedApi, operation: str, fault: Fault) -> None:
-    api.always("job" if operation == "account" else operation, fault)
+    api.always(operation, fault)
     client = SybilionClient(api.url, TOKEN, name="made up")
 
     try:
@@ -97,6 +98,61 @@ async def test_a_submit_carries_the_body_and_the_token() -> None:
     assert json.loads(seen[0].content) == REQUEST
 
 
+async def test_a_large_body_is_sent_whole(api: HostedApi) -> None:
+    request = {**REQUEST, "timeseries_metadata": {"title": "Ö" * 300_000}}
+
+    await SybilionClient(api.url, TOKEN).submit(request)
+
+    assert api.submits == [request]
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 4])
+async def test_a_request_that_is_stopped_before_its_end_is_none(api: HostedApi, pieces: int) -> None:
+    left = [True] * pieces + [False]
+    client = SybilionClient(api.url, TOKEN)
+
+    failure = await failure_of(client.submit({"series": "x" * 300_000}, lambda: left.pop(0)))
+
+    assert isinstance(failure, TransportError)
+    assert (failure.kind, failure.sent, failure.backend) == ("timed_out", False, "sybilion")
+    assert left == []
+    await client.submit(REQUEST)
+    assert api.submits == [REQUEST]
+
+
+async def test_an_application_in_this_process_does_not_see_it_either() -> None:
+    seen: list[str] = []
+
+    async def application(scope: Any, _: Any, __: Any) -> None:
+        seen.append(scope["path"])
+
+    client = SybilionClient("http://in.process", TOKEN, transport=InProcess(application))
+
+    failure = await failure_of(client.submit(REQUEST, lambda: False))
+
+    assert isinstance(failure, TransportError)
+    assert (failure.sent, seen) == (False, [])
+
+
+@pytest.mark.parametrize("said", [None, "", "yesterday", "Sun, 99 Nov 2026 14:00:00 GMT", "-1"])
+async def test_an_answer_without_a_time_says_nothing_about_clocks(said: str | None) -> None:
+    headers = {} if said is None else {"date": said}
+    client = answered_by(lambda _: httpx.Response(200, json={"user_id": "u"}, headers=headers))
+
+    assert (await client.account()).user == "u"
+    assert client.ahead == timedelta()
+
+
+async def test_the_clock_of_the_service_is_remembered(api: HostedApi) -> None:
+    client = SybilionClient(api.url, TOKEN)
+    api.clock = timedelta(days=-3)
+    await client.account()
+    api.clock = None
+    await client.account()
+
+    assert abs(client.ahead - timedelta(days=-3)) < timedelta(minutes=1)
+
+
 async def test_without_a_token_no_authorization_is_sent() -> None:
     seen: list[httpx.Request] = []
 
@@ -118,7 +174,7 @@ async def test_no_id_or_name_leads_to_another_path() -> None:
 
     client = answered_by(answer)
     for job_id, name in (("..", "../../me"), ("a/b?c#d", "."), ("%2e%2e", "x y")):
-        await failure_of(client.artifact(job_id, name))
+        await failure_of(client.download(job_id, name, Glass()))
 
     assert len(seen) == 3
     for path in seen:
@@ -155,7 +211,9 @@ async def test_jobs_are_read_with_unknown_and_missing_fields(api: HostedApi) -> 
     assert (job.status, job.settled, job.eur_cents_final, job.finished) == ("completed", True, 219, True)
     assert [one.name for one in job.artifacts] == ["forecast.json", "external_signals.json", "input.json"]
     assert [one.job_id for one in await client.recent_jobs(datetime.now(UTC))] == [job_id]
-    assert await client.artifact(job_id, "forecast.json") == api.artifacts[job_id]["forecast.json"]
+    glass = Glass()
+    await client.download(job_id, "forecast.json", glass)
+    assert glass.content == api.artifacts[job_id]["forecast.json"]
     await client.aclose()
 
 
@@ -291,7 +349,7 @@ async def test_an_address_that_is_none_is_unreachable(url: str) -> None:
 
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_server_that_never_answers_ends_in_time(api: HostedApi, operation: str) -> None:
-    for name in ("job", "jobs", "artifact", "submit"):
+    for name in ("job", "jobs", "artifact", "submit", "account"):
         api.always(name, silence())
 
     started = time.monotonic()
@@ -331,17 +389,6 @@ async def test_a_connection_that_breaks_may_have_delivered_the_request(api: Host
     assert (failure.kind, failure.sent) == ("unreachable", True)
 
 
-async def test_an_artifact_cut_short_is_fetched_again_and_never_returned(api: HostedApi) -> None:
-    job_id = api.make_job()
-    api.finish(job_id)
-    api.next("artifact", Fault(200, b'{"version": "1.1", ', missing=400))
-
-    content = await SybilionClient(api.url, TOKEN).artifact(job_id, "forecast.json")
-
-    assert content == api.artifacts[job_id]["forecast.json"]
-    assert len(api.requests) == 2
-
-
 async def test_cancelling_a_submit_ends_it_at_once(api: HostedApi) -> None:
     api.next("submit", silence())
     client = SybilionClient(api.url, TOKEN)
@@ -378,7 +425,7 @@ async def test_an_endless_artifact_is_given_up_at_the_limit_and_not_asked_for_ag
         streams.append(Chunks())
         return httpx.Response(200, stream=streams[-1])
 
-    failure = await failure_of(answered_by(answer).artifact("j", "forecast.json"))
+    failure = await failure_of(answered_by(answer).download("j", "forecast.json", Glass()))
 
     assert isinstance(failure, TooLargeError)
     assert failure.limit == MAX_ARTIFACT_BYTES

@@ -122,4 +122,24 @@ def test_odd_values_make_no_job_unreadable() -> None:
 
 def test_an_account_ignores_what_it_does_not_know() -> None:
     account = Account.model_validate({"balance_eur_cents": 340, "available_eur_cents": 114, "euro_tranches": []})
-    assert (account.balance_eur_cents, account.available_eur_cents, account.user_id) == (340, 114, None)
+    assert (account.balance_eur_cents, account.available_eur_cents, account.user) == (340, 114, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "user"),
+    [
+        ("u-1", "u-1"),
+        (" u-1\n", "u-1"),
+        (17, "17"),
+        (0, "0"),
+        ("", None),
+        (" ", None),
+        (None, None),
+        (True, None),
+        ({}, None),
+    ],
+)
+def test_whose_an_account_is_needs_nothing_else(given: object, user: str | None) -> None:
+    account = Account.model_validate({"user_id": given, "balance_eur_cents": "much", "api_usage_tier": 3})
+
+    assert (account.user, account.balance_eur_cents, account.api_usage_tier) == (user, None, None)

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import httpx
 from mcp import Client
+from pydantic import SecretStr
 
 from sybilion_mcp.backends.base import Backend
 from sybilion_mcp.backends.sybilion import SybilionClient
@@ -31,7 +32,8 @@ class QuickDesk(Desk):
         if "sybilion" not in self._backends:
             # As the client's own, without the certificates, which take long to load.
             plain = httpx.AsyncHTTPTransport(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
-            client = SybilionClient(self.settings.api_base_url, TOKEN, timeout=httpx.Timeout(0.25), transport=plain)
+            token = self.settings.api_token.get_secret_value() if self.settings.api_token else ""
+            client = SybilionClient(self.settings.api_base_url, token, timeout=httpx.Timeout(0.25), transport=plain)
             self._backends["sybilion"] = client
         return super().backend(name)
 
@@ -47,6 +49,9 @@ class Seat:
         """As a new process would find it."""
         await self.desk.aclose()
         self.desk.settings = self.desk.settings.model_copy(update=settings)
+
+    async def take(self, token: str) -> None:
+        await self.clear(api_token=SecretStr(token))
 
 
 @asynccontextmanager
@@ -69,7 +74,7 @@ class Wrong(AssertionError):
 class Agent:
     """`jobs`: the ids it was told, each with whether as `reused`; `told`: what happened, in order.
 
-    `restarts` decides before each call whether another process makes it.
+    `restarts` decides before each call whether another process makes it, `tokens` with which token.
     """
 
     world: World
@@ -77,6 +82,7 @@ class Agent:
     home: Path
     asking: dict[str, Any]
     restarts: Callable[[], bool]
+    tokens: Callable[[], str]
     jobs: list[tuple[str, bool]] = field(default_factory=list)
     report: dict[str, Any] | None = None
     failure: dict[str, Any] | None = None
@@ -84,6 +90,7 @@ class Agent:
 
     async def sit_down(self) -> None:
         await self.seat.clear(home=self.home, api_base_url=self.world.url)
+        await self.seat.take(self.tokens())
         self.seat.desk.now = self.world.clock.now
 
     async def work(self) -> None:
@@ -129,9 +136,9 @@ class Agent:
             await self._call("submit_forecast", self.asking)
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        if self.restarts():
-            await self.seat.clear()
         async with self.world.calling():
+            if self.restarts():
+                await self.seat.take(self.tokens())
             result = await self.seat.client.call_tool(tool, arguments)
         data = dict(result.structured_content or {})
         said = f"{data['code']}: {data['message']} {data['hint']}" if result.is_error else data.get("job_id")

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ async def _lived(
     world.faults |= {name: type(world.faults[name])(faults) for name, faults in schedule.faults.items()}
     strangers = await _strangers(schedule, world, draw)
     questions = [asking] * schedule.agents + [other] * schedule.other_question
-    agents += [Agent(world, next(seats), home, one, lambda: draw.random() < schedule.restarts) for one in questions]
+    restarts, tokens = (lambda: draw.random() < schedule.restarts), _tokens(schedule, draw)
+    agents += [Agent(world, next(seats), home, one, restarts, tokens) for one in questions]
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             for place, agent in enumerate(agents):
@@ -62,10 +63,15 @@ async def _lived(
     ended = [_ended(agent) for agent in agents]
     world.heal()
     for question in [asking, other][: 1 + schedule.other_question]:
-        agents.append(Agent(world, next(seats), home, question, lambda: False))
+        agents.append(Agent(world, next(seats), home, question, lambda: False, tokens))
         await _healthy(agents[-1])
     jobs = [_check(schedule, world, agent, strangers) for agent in agents]
     return Outcome(ended[0], jobs[0], len(world.met))
+
+
+def _tokens(schedule: Schedule, draw: random.Random) -> Callable[[], str]:
+    """One of the user's, whichever is in a process's environment just then."""
+    return lambda: f"{TOKEN}.{draw.randrange(schedule.tokens)}"
 
 
 async def _working(agent: Agent, cancels: tuple[float, ...]) -> None:

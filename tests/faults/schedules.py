@@ -13,7 +13,8 @@ LATEST = 75.0
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """`cancels`: seconds after which the first submits are given up by their host. `strangers`: what somebody else
-    asks of the same account meanwhile. `faults` by operation, None for a request that goes well.
+    asks of the same account meanwhile. `faults` by operation, None for a request that goes well. `tokens` of the user
+    are in use, one after another or at the same time.
     """
 
     seed: int
@@ -26,6 +27,7 @@ class Schedule:
     cancels: tuple[float, ...]
     strangers: tuple[str, ...]
     other_question: bool
+    tokens: int
 
     def __str__(self) -> str:
         said = (f"  {name}={getattr(self, name)!r}" for name in self.__slots__)
@@ -35,7 +37,7 @@ class Schedule:
 def schedule_of(seed: int) -> Schedule:
     draw = random.Random(seed)
     strangers = ("numbers", "horizon", "title")
-    return Schedule(
+    schedule = Schedule(
         seed=seed,
         faults={
             "submit": _faults(draw, 3, submit=True),
@@ -51,7 +53,10 @@ def schedule_of(seed: int) -> Schedule:
         cancels=tuple(draw.uniform(0, 0.03) for _ in range(draw.choice([0, 0, 0, 1, 2]))),
         strangers=tuple(draw.choice(strangers) for _ in range(draw.choice([0, 0, 1, 2]))),
         other_question=draw.random() < 0.3,
+        tokens=draw.choice([1, 2, 3]),
     )
+    schedule.faults["account"] = _faults(draw, 2)
+    return schedule
 
 
 def _faults(draw: random.Random, most: int, *, submit: bool = False) -> list[Fault | None]:

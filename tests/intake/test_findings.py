@@ -26,6 +26,7 @@ def test_every_code_that_can_be_reported_is_described_and_every_described_one_ca
     reported |= codes([("2021-01-01", 1), ("2021-01-01", 2), ("2021-02-28", 3), ("2021-04-01", None)])
     reported |= codes(GAP) | codes(GAP, fill="zero")
     reported |= codes(DAYS) | codes(WEEKS) | codes(DAYS[5:], "mean") | codes([("2026-11-01", 1), ("2026-12-01", 2)])
+    reported |= codes([(f"2021-{month:02}-01", 50 if month == 6 else 5) for month in range(1, 13)])
     assert reported == set(CODES)
 
 

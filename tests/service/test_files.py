@@ -63,6 +63,18 @@ def test_without_an_allowed_folder_the_hint_says_how_to_allow_one(home: Path) ->
         assert way in caught.value.hint
 
 
+@pytest.mark.parametrize("folders", ["none", "another"])
+def test_what_else_to_do_fits_reading_and_writing(folders: str, home: Path) -> None:
+    allowed = AllowedFolders(() if folders == "none" else (home / "in",))
+    for action, instead, other in [(allowed.readable, "series", "save_to"), (allowed.writable, "save_to", "series")]:
+        for file in (str(home / "out" / "new.csv"), "a\0/b.csv" if action == allowed.readable else "~nobody/x/b.csv"):
+            with pytest.raises(Refusal) as caught:
+                action(file)
+            assert "--allow-dir" in caught.value.hint
+            assert instead in caught.value.hint
+            assert other not in caught.value.hint
+
+
 @pytest.mark.parametrize("file", ["../out/sales.csv", "{home}/out/sales.csv", "/etc/passwd", "../in-between", ".."])
 def test_what_lies_outside_is_refused(home: Path, allowed: AllowedFolders, file: str) -> None:
     assert code_of(lambda: allowed.readable(file.format(home=home))) == "file_outside_allowed_folders"

@@ -9,7 +9,7 @@ import pytest
 
 from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.service.looks import Looks, Shared
+from sybilion_mcp.service.looks import Looks
 
 pytestmark = pytest.mark.anyio
 
@@ -153,34 +153,6 @@ async def test_a_look_that_nobody_waits_for_may_not_even_begin(backend: Backend)
     assert (await looks.now("j1", backend.look)).status == "running"
 
 
-async def test_what_is_shielded_in_it_ends_as_it_would_and_who_comes_meanwhile_begins_anew() -> None:
-    shared, begun, may_end = Shared(), anyio.Event(), anyio.Event()
-    done: list[str] = []
-
-    async def first() -> str:
-        with anyio.CancelScope(shield=True):
-            begun.set()
-            await may_end.wait()
-            done.append("first")
-        await anyio.lowlevel.checkpoint()
-        raise AssertionError("nobody waits any more")
-
-    async def second() -> str:
-        return "second"
-
-    with anyio.fail_after(5):
-        async with anyio.create_task_group() as group:
-            group.start_soon(shared.once, "x", first)
-            await begun.wait()
-            group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await anyio.wait_all_tasks_blocked()
-                assert await shared.once("x", second) == "second"
-                may_end.set()
-
-    assert done == ["first"]
-
-
 async def test_an_error_reaches_all_and_then_there_is_a_new_look(backend: Backend) -> None:
     looks = Looks()
     backend.error = BackendError("job", "down")
@@ -191,19 +163,6 @@ async def test_an_error_reaches_all_and_then_there_is_a_new_look(backend: Backen
     assert {caller.outcome for caller in callers} == {backend.error}
     backend.error = None
     assert (await looks.now("j1", backend.look)).status == "running"
-
-
-async def test_an_error_of_a_look_that_was_left_complains_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    async def fails() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            raise BackendError("job", "while it ended")
-
-    with anyio.move_on_after(0):
-        await Shared().once("x", fails)
-
-    assert caplog.text == ""
 
 
 async def test_a_late_joiner_gets_the_last_look_while_it_is_young(backend: Backend) -> None:

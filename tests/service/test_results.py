@@ -242,11 +242,11 @@ async def test_a_large_artifact_that_is_kept_is_not_read_for_a_report(
 # What is kept
 
 
-async def test_a_download_that_is_not_as_long_as_listed_is_not_kept_and_made_again_at_the_next_look(
+async def test_a_download_that_is_shorter_than_listed_is_not_kept_and_made_again_at_the_next_look(
     hosted: Desk, api: HostedApi, job_id: str
 ) -> None:
     whole = api.artifacts[job_id]["forecast.json"]
-    api.next("artifact", Fault(200, whole[:-9]))
+    api.next("artifact", *[Fault(200, whole[:-9])] * 2)
 
     with pytest.raises(TransportError) as caught:
         await results.artifact(hosted, job_id, "forecast.json")

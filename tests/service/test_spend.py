@@ -1,6 +1,7 @@
 """The gate: nothing that may cost money passes it unless this installation, this call and this day allow it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.service import ledger
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.spend import (
     EMBEDDED,
@@ -35,7 +37,7 @@ CHEAP = WITHOUT_DRIVERS.eur_cents[1]
 
 def another(number: int, **said: Any) -> Any:
     """A question that was not asked before."""
-    return order(title=f"{TITLE} ({number})", **said)
+    return order(title=f"{TITLE} ({number})", recency_factor=number / 10_000, **said)
 
 
 async def settled(
@@ -82,7 +84,8 @@ async def test_what_is_not_allowed_is_not_sent(
     refusal = await refusal_of(submit(desk, order()))
 
     assert refusal.code == code
-    assert api.requests == []
+    forbidden = settings.keys() & {"read_only"} or settings.get("spend") == "deny"
+    assert set(api.requests) <= (set() if forbidden else {"GET /api/v1/me"})
     assert await desk.store.spent_since("2026-01-01") == 0
 
 
@@ -141,6 +144,7 @@ async def test_ask_asks_again_for_every_resubmit(open_desk: OpenDesk, api: Hoste
     desk = open_desk(spend="ask")
     made = await submit(desk, order(max_cost_eur_cents=CHEAP))
     api.finish(made.job_id)
+    await seen(desk, made.job_id)
 
     refusal = await refusal_of(submit(desk, order(resubmit=True)))
 
@@ -365,3 +369,50 @@ async def test_what_is_forbidden_stays_so_for_a_question_whose_answer_was_lost(
         await refusal_of(submit(open_desk(**settings), order(resubmit=number == 2, max_cost_eur_cents=10_000)))
 
     assert len(api.submits) == 1
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+@pytest.mark.parametrize(
+    ("cents", "settled", "booked"), [(60, True, CHEAP), (None, True, CHEAP), (0, False, CHEAP), (0, True, 0)]
+)
+async def test_what_a_lost_job_that_came_to_nothing_may_have_cost_still_counts(
+    open_desk: OpenDesk,
+    api: HostedApi,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    cents: int | None,
+    settled: bool,
+    booked: int,
+) -> None:
+    monkeypatch.setattr(ledger, "LOST_AFTER", timedelta(0))
+    desk = open_desk()
+    api.next("submit", reset(handled=True))
+    with pytest.raises(BackendError):
+        await submit(desk, order())
+    (job_id,) = api.jobs
+    api.jobs[job_id] |= {"status": status, "settled": settled, "eur_cents_final": cents}
+
+    assert not (await submit(desk, order())).reused
+    assert await spent(desk) == booked + CHEAP
+
+
+async def test_a_job_that_runs_is_held_in_full_whatever_it_says_it_costs(open_desk: OpenDesk, api: HostedApi) -> None:
+    desk = open_desk(spend_cap_eur_cents=2 * CHEAP - 1)
+    made = await submit(desk, another(1))
+    api.jobs[made.job_id]["eur_cents_final"] = 0
+    await seen(desk, made.job_id)
+
+    assert (await refusal_of(submit(desk, another(2)))).code == "spend_refused"
+    assert await spent(desk) == CHEAP
+    assert await desk.store.forget_job(made.job_id)
+    assert await spent(desk) == CHEAP
+
+
+async def test_a_limit_is_no_consent_where_a_person_can_be_asked(open_desk: OpenDesk, api: HostedApi) -> None:
+    asking = replace(order(max_cost_eur_cents=10_000), person=True)
+
+    refusal = await refusal_of(submit(open_desk(spend="ask"), asking))
+
+    assert (refusal.code, refusal.changes, refusal.retry_after_s) == ("spend_refused", {}, 1)
+    assert api.submits == []
+    assert not (await submit(open_desk(spend="allow"), asking)).reused

@@ -1,27 +1,34 @@
 """Submit: one question, one job, whatever happens on the way."""
 
 import json
-from collections.abc import Callable
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from sybilion_mcp.backends import sybilion
 from sybilion_mcp.backends.base import AnswerError, BackendError
-from sybilion_mcp.hints import Refusal
+from sybilion_mcp.hints import Refusal, Subject, explain
+from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import ledger
 from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
+from sybilion_mcp.service.proof import MAX_INPUT_BYTES
 from sybilion_mcp.service.submit import Order, Submitted, submit
 from sybilion_mcp.service.validate import validate
+from sybilion_mcp.store.database import Database
 from sybilion_mcp.store.records import Submission
 from tests.conftest import TODAY, good_series, until
-from tests.hosted import Fault, HostedApi, cut, error, garbage, proxy_error, reset, silence
+from tests.hosted import Fault, HostedApi, ImpatientDesk, cut, error, garbage, proxy_error, reset, silence
 from tests.service.conftest import OpenDesk
+from tests.service.locks import locked
 from tests.service.orders import TITLE, order, refusal_of
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +66,12 @@ async def lost(desk: Desk, api: HostedApi, fault: Fault, asking: Order | None = 
 
 async def silent(_: object, __: float) -> None:
     """Progress that nobody listens to."""
+
+
+async def finished(desk: Desk, api: HostedApi, job_id: str, status: str = "completed", *, cents: int = 332) -> None:
+    """Given a job whose end somebody has seen."""
+    api.finish(job_id, status, cents=cents)
+    await follow(desk, job_id, 0, silent)
 
 
 # One question, one job
@@ -206,7 +219,7 @@ async def test_several_who_ask_at_once_make_one_job(open_desk: OpenDesk, api: Ho
 
 async def test_resubmit_makes_a_new_job_which_then_answers(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
-    api.finish(first.job_id)
+    await finished(hosted, api, first.job_id)
     second = await asked(hosted, order(resubmit=True))
     third = await asked(hosted, order())
 
@@ -217,7 +230,7 @@ async def test_resubmit_makes_a_new_job_which_then_answers(hosted: Desk, api: Ho
 
 async def test_a_refused_resubmit_leaves_the_old_answer_standing(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
-    api.finish(first.job_id)
+    await finished(hosted, api, first.job_id)
     api.next("submit", error(429, "too many concurrent jobs"))
     with pytest.raises(AnswerError):
         await submit(hosted, order(resubmit=True))
@@ -247,7 +260,7 @@ async def test_a_job_that_the_service_has_forgotten_can_be_made_again(hosted: De
 
 async def test_several_who_resubmit_at_once_make_one_new_job(open_desk: OpenDesk, api: HostedApi) -> None:
     first = await asked(open_desk(), order())
-    api.finish(first.job_id)
+    await finished(open_desk(), api, first.job_id)
     outcomes: list[str] = []
 
     async def ask(desk: Desk) -> None:
@@ -269,13 +282,24 @@ async def test_several_who_resubmit_at_once_make_one_new_job(open_desk: OpenDesk
 @pytest.mark.usefixtures("much_later")
 async def test_a_lost_resubmit_that_made_no_job_leaves_the_old_answer_standing(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
-    api.finish(first.job_id)
+    await finished(hosted, api, first.job_id)
     await lost(hosted, api, reset(), order(resubmit=True))
 
     again = await asked(hosted, order())
 
     assert (again.reused, again.job_id, len(api.submits)) == (True, first.job_id, 2)
     assert not (await asked(hosted, order(resubmit=True))).reused
+
+
+async def test_a_resubmit_that_came_to_nothing_leaves_the_old_answer_standing(hosted: Desk, api: HostedApi) -> None:
+    first = await asked(hosted, order())
+    await finished(hosted, api, first.job_id)
+    second = await asked(hosted, order(resubmit=True))
+    await finished(hosted, api, second.job_id, "failed")
+
+    again = await asked(hosted, order())
+
+    assert (again.reused, again.job_id, len(api.submits)) == (True, first.job_id, 2)
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])
@@ -376,7 +400,7 @@ async def test_a_submit_cancelled_on_its_way_is_found_later(hosted: Desk, api: H
 @pytest.mark.usefixtures("much_later")
 async def test_a_resubmit_whose_answer_was_lost_makes_no_third_job(hosted: Desk, api: HostedApi) -> None:
     first = await asked(hosted, order())
-    api.finish(first.job_id)
+    await finished(hosted, api, first.job_id)
     await lost(hosted, api, reset(handled=True), order(resubmit=True))
     api.finish(list(api.jobs)[1])
 
@@ -437,7 +461,7 @@ async def unknown(desk: Desk, asking: Order) -> Refusal:
 
 @pytest.mark.usefixtures("much_later")
 async def test_of_two_lost_questions_none_takes_the_job_of_the_other(hosted: Desk, api: HostedApi) -> None:
-    other = order(title=f"{TITLE}, another one")
+    other = order(soft_horizon=6)
     await lost(hosted, api, reset(handled=True), other)
     await lost(hosted, api, reset())
 
@@ -450,13 +474,13 @@ async def test_of_two_lost_questions_none_takes_the_job_of_the_other(hosted: Des
 
 @pytest.mark.usefixtures("much_later")
 async def test_the_job_of_a_question_on_its_way_is_not_taken(open_desk: OpenDesk, api: HostedApi) -> None:
-    other = order(title=f"{TITLE}, another one")
+    other = order(soft_horizon=6)
     await lost(open_desk(), api, reset())
     api.next("submit", silence(handled=True))
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(lost, open_desk(), api, silence(handled=True), other)
-            await api.seen(2)
+            await until(lambda: len(api.submits) == 2)
             await unknown(open_desk(), order())
 
     assert len(api.submits) == 2
@@ -589,6 +613,13 @@ async def test_a_submit_whose_process_died_on_the_way_is_found(open_desk: OpenDe
     assert (found.reused, found.job_id, len(api.submits)) == (True, "another", 1)
 
 
+async def made_later(desk: Desk, clock: list[datetime]) -> None:
+    """Two looks, minutes apart, find no job of the question; then it is sent."""
+    await unknown(desk, order())
+    clock[0] += timedelta(minutes=2)
+    assert not (await asked(desk, order())).reused
+
+
 async def test_what_was_written_down_before_a_long_sleep_is_not_sent(open_desk: OpenDesk, api: HostedApi) -> None:
     clock = [datetime.now(UTC)]
     slept, other = open_desk(), open_desk()
@@ -598,13 +629,77 @@ async def test_what_was_written_down_before_a_long_sleep_is_not_sent(open_desk: 
     async def begin_and_sleep(new: Submission, *, cap_eur_cents: int | None = None) -> bool:
         begun = await begin(new, cap_eur_cents=cap_eur_cents)
         clock[0] += timedelta(hours=1)
-        assert not (await asked(other, order())).reused
+        await made_later(other, clock)
         return begun
 
     slept.store.begin_submission = begin_and_sleep  # type: ignore[method-assign]  # the process stops just there
     assert (await refusal_of(submit(slept, order()))).code == "submission_unknown"
 
     assert (await asked(slept, order())).reused
+    assert len(api.submits) == 1
+
+
+async def test_a_computer_that_sleeps_while_it_connects_sends_nothing(
+    open_desk: OpenDesk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a process that stops when its connection is there, and another one that meanwhile makes the job."""
+    clock = [datetime.now(UTC)]
+    slept, other = open_desk(), open_desk()
+    slept.now = other.now = lambda: clock[0]
+    await asked(slept, order(title=f"{TITLE}, another one"))
+    connect = anyio.connect_tcp
+    asleep = [False]
+
+    async def connect_and_sleep(*args: Any, **kwargs: Any) -> Any:
+        connection = await connect(*args, **kwargs)
+        if not asleep[0]:
+            asleep[0] = True
+            clock[0] += timedelta(hours=1)
+            await made_later(other, clock)
+        return connection
+
+    monkeypatch.setattr(anyio, "connect_tcp", connect_and_sleep)
+    assert (await refusal_of(submit(slept, order()))).code == "submission_unknown"
+
+    assert (await asked(slept, order())).reused
+    assert len(api.submits) == 2
+
+
+async def test_a_question_held_back_too_long_is_not_lost(hosted: Desk, api: HostedApi) -> None:
+    clock = [datetime.now(UTC)]
+    hosted.now = lambda: clock[0]
+    await asked(hosted, order(title=f"{TITLE}, another one"))
+    spent = await hosted.store.spent_since("2026-01-01")
+    begin = hosted.store.begin_submission
+
+    async def begin_and_sleep(new: Submission, *, cap_eur_cents: int | None = None) -> bool:
+        begun = await begin(new, cap_eur_cents=cap_eur_cents)
+        clock[0] += timedelta(seconds=31)
+        return begun
+
+    hosted.store.begin_submission = begin_and_sleep  # type: ignore[method-assign]  # the process stops just there
+    await unknown(hosted, order())
+    hosted.store.begin_submission = begin  # type: ignore[method-assign]
+
+    assert await hosted.store.spent_since("2026-01-01") == spent
+    assert not (await asked(hosted, order())).reused
+    assert len(api.submits) == 2
+
+
+@pytest.mark.parametrize("days", [-40, -3, 3, 40])
+@pytest.mark.usefixtures("much_later")
+async def test_a_clock_that_is_days_off_finds_its_job_all_the_same(hosted: Desk, api: HostedApi, days: int) -> None:
+    """Given a computer whose clock is wrong, and a service that says what time it is."""
+    api.clock = timedelta(days=days)
+    await lost(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+    made_at(api, job_id, days * 24 * 60 + 1)
+    api.finish(job_id)
+    for _ in range(200):  # a page of older jobs, and of younger ones
+        made_at(api, api.make_job(), days * 24 * 60 - 50 * 60)
+        made_at(api, api.make_job(), days * 24 * 60 + 50 * 60)
+
+    assert (await asked(hosted, order())).job_id == job_id
     assert len(api.submits) == 1
 
 
@@ -658,7 +753,9 @@ async def test_of_a_crowd_of_jobs_the_nearest_are_read(hosted: Desk, api: Hosted
     assert (await asked(hosted, order())).job_id == ours
 
 
-@pytest.mark.parametrize("content", [None, b"<html>", b"[" * 5000, b'{"timeseries": 7}', b"cut to fewer months"])
+@pytest.mark.parametrize(
+    "content", [None, b"<html>", b"[" * 5000, b'{"timeseries": 7}', b"cut to fewer months", b"long"]
+)
 @pytest.mark.usefixtures("much_later")
 async def test_a_completed_job_that_does_not_say_its_numbers_is_neither_taken_nor_paid_again(
     hosted: Desk, api: HostedApi, content: bytes | None
@@ -668,6 +765,8 @@ async def test_a_completed_job_that_does_not_say_its_numbers_is_neither_taken_no
     api.finish(job_id)
     if content is None:
         api.always("artifact", error(404, "gone"))
+    elif content.startswith(b"long"):
+        content = json.dumps(api.submits[0]).encode() + b" " * MAX_INPUT_BYTES
     elif content.startswith(b"cut"):
         shorter = dict(list(good_series().items())[12:])
         content = json.dumps({"timeseries": shorter}).encode()
@@ -740,7 +839,7 @@ async def test_a_resubmit_does_not_overtake_one_that_is_just_being_sent(open_des
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(lost, open_desk(), api, silence(handled=True))
-            await api.seen(1)
+            await until(lambda: len(api.submits) == 1)
             await unknown(open_desk(), order(resubmit=True))
 
     assert len(api.submits) == 1
@@ -861,6 +960,70 @@ async def test_a_driver_that_lacks_months_is_refused(hosted: Desk, api: HostedAp
     assert api.requests == []
 
 
+# What a former version guessed
+
+
+async def guessed(desk: Desk, api: HostedApi, other: dict[str, Any] | None) -> str:
+    """Given a completed job that a former version took for the answer of a lost submit; `other` is what it was asked.
+
+    None when nobody can tell, because the service does not keep it any longer.
+    """
+    made = await asked(desk, order())
+    api.finish(made.job_id)
+    if other is None:
+        api.forget(made.job_id)
+    else:
+        content = {**api.submits[0], **other}
+        api.artifacts[made.job_id]["input.json"] = json.dumps(content).encode()
+    await desk.aclose()
+    with closing(sqlite3.connect(desk.settings.home / "desk.db")) as file, file:
+        file.execute("UPDATE submissions SET state = 'adopted'")
+        file.execute("UPDATE jobs SET snapshot = json_set(snapshot, '$.status', 'completed')")
+    return made.job_id
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.usefixtures("much_later")
+async def test_a_guess_that_was_right_is_confirmed(hosted: Desk, api: HostedApi, kept: bool) -> None:
+    job_id = await guessed(hosted, api, {})
+    if kept:
+        await hosted.store.put_artifact(job_id, "input.json", api.artifacts[job_id]["input.json"])
+        api.forget(job_id)
+
+    found = [(await asked(hosted, order())).job_id for _ in range(2)]
+
+    assert (found, len(api.submits)) == ([job_id] * 2, 1)
+    known = await hosted.store.submission_of(job_id)
+    assert known is not None
+    assert known.state == "accepted"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.usefixtures("much_later")
+async def test_a_guess_that_was_wrong_is_looked_for_anew(hosted: Desk, api: HostedApi, kept: bool) -> None:
+    wrong = await guessed(hosted, api, {"soft_horizon": 6})
+    if kept:
+        await hosted.store.put_artifact(wrong, "input.json", api.artifacts[wrong]["input.json"])
+    api.finish(right := api.make_job(api.submits[0]))
+
+    found = [(await asked(hosted, order())).job_id for _ in range(2)]
+
+    assert (found, len(api.submits)) == ([right] * 2, 1)
+
+
+async def test_a_guess_that_cannot_be_checked_is_the_users(hosted: Desk, api: HostedApi) -> None:
+    job_id = await guessed(hosted, api, None)
+
+    refusal = await unknown(hosted, order())
+    assert job_id in refusal.message
+    assert "resubmit=true" in refusal.hint
+    assert len(api.submits) == 1
+
+    assert not (await asked(hosted, order(resubmit=True))).reused
+    assert (await asked(hosted, order())).reused
+    assert len(api.submits) == 2
+
+
 # Tokens
 
 
@@ -915,7 +1078,10 @@ OTHER_QUESTIONS: list[dict[str, object]] = [
 async def test_the_job_of_another_question_is_never_taken(
     hosted: Desk, api: HostedApi, other: dict[str, Any], ours_first: bool
 ) -> None:
-    """Given two questions on the same numbers, the answer to one of them lost, and only the other one's job there."""
+    """Given two questions on the same numbers, the answer to one of them lost, and only a job of the other one there.
+
+    What its input.json leaves unsaid proves nothing: then it is the user's to say whose it is.
+    """
     one, another = order(strictly_positive=False), order(**other)
     asked_first, asked_second = (one, another) if ours_first else (another, one)
     await asked(hosted, asked_first)
@@ -924,8 +1090,357 @@ async def test_the_job_of_another_question_is_never_taken(
     api.next("submit", reset())
     with pytest.raises(BackendError):
         await submit(hosted, asked_second)
-    api.finish(api.make_job(body))
+    api.finish(theirs := api.make_job(body))
 
-    made = await asked(hosted, asked_second)
+    decided = {"backtest", "recency_factor", "soft_horizon"} & other.keys() or (
+        other == {"driver_limit": None} and ours_first
+    )
+    if decided:
+        assert not (await asked(hosted, asked_second)).reused
+    else:
+        assert theirs in (await unknown(hosted, asked_second)).message
 
-    assert not made.reused
+
+# The job is made, and its id cannot be written down
+
+
+@contextmanager
+def locking(desk: Desk, api: HostedApi) -> Iterator[None]:
+    """The database is locked from the moment that a submit arrives at the service."""
+    answer = api.answer
+    with ExitStack() as lock:
+
+        async def locked_first(method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+            if method == "POST":
+                lock.enter_context(locked(desk.settings.home))
+            return await answer(method, path, headers, body)
+
+        api.answer = locked_first  # type: ignore[method-assign]  # the lock comes just then
+        yield
+    api.answer = answer  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a lock."""
+    begin = Database.begin
+
+    def hasty(self: Database, *, writing: bool = False, patience: float | None = None) -> Any:
+        return begin(self, writing=writing, patience=0.2)
+
+    monkeypatch.setattr(Database, "begin", hasty)
+
+
+@pytest.mark.parametrize("resubmit", [False, True])
+@pytest.mark.usefixtures("short_patience")
+async def test_a_job_whose_id_cannot_be_written_down_is_named(hosted: Desk, api: HostedApi, resubmit: bool) -> None:
+    if resubmit:
+        await finished(hosted, api, (await asked(hosted, order())).job_id)
+    with locking(hosted, api):
+        refusal = await unknown(hosted, order(resubmit=resubmit))
+
+    job_id = list(api.jobs)[-1]
+    failure = explain(refusal, Subject("submit_forecast", {"series_id": "s", "resubmit": resubmit}))
+    assert job_id in failure.message
+    assert "nothing was changed" not in failure.message
+    assert failure.next == NextStep("get_status", {"job_id": job_id})
+    assert not failure.retryable
+    api.finish(job_id)
+    found = await asked(hosted, order(resubmit=resubmit))
+    assert (found.reused, found.job_id, len(api.submits)) == (True, job_id, 1 + resubmit)
+
+
+@pytest.mark.parametrize("fault", [error(402, "no credit"), error(500, "oops"), reset(handled=True)])
+@pytest.mark.usefixtures("short_patience")
+async def test_a_locked_database_does_not_hide_what_the_service_said(
+    hosted: Desk, api: HostedApi, fault: Fault
+) -> None:
+    await hosted.store.series("")
+    api.next("submit", fault)
+    with locking(hosted, api), anyio.fail_after(10), pytest.raises(BackendError) as caught:
+        await submit(hosted, order())
+
+    assert caught.value.operation == "submit"
+    await unknown(hosted, order())
+    assert len(api.submits) == 1
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_cancelled_submit_returns_at_once_although_the_database_is_locked(
+    hosted: Desk, api: HostedApi, answered: bool
+) -> None:
+    await asked(hosted, order(soft_horizon=6))
+    if not answered:
+        api.next("submit", silence(handled=True))
+    with locking(hosted, api), anyio.move_on_after(20) as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(submit, hosted, order())
+            await until(lambda: len(api.jobs) == 2)
+            began = anyio.current_time()
+            tasks.cancel_scope.cancel()
+        assert anyio.current_time() - began < 0.5
+
+    assert not scope.cancelled_caught
+    api.finish(list(api.jobs)[1])
+    assert (await asked(hosted, order())).reused
+    assert len(api.submits) == 2
+
+
+# The same wish once more
+
+
+async def test_a_resubmit_that_is_repeated_is_the_same_wish_until_its_job_was_seen_to_end(
+    hosted: Desk, api: HostedApi
+) -> None:
+    await finished(hosted, api, (await asked(hosted, order())).job_id)
+    second = await asked(hosted, order(resubmit=True))
+    api.finish(second.job_id)
+
+    again = await asked(hosted, order(resubmit=True))
+    assert (again.reused, again.job_id, len(api.submits)) == (True, second.job_id, 2)
+    assert again.job is not None
+    assert again.job.finished  # now it was seen
+
+    assert not (await asked(hosted, order(resubmit=True))).reused
+
+
+async def test_a_resubmit_whose_job_is_found_to_have_failed_is_made_again(hosted: Desk, api: HostedApi) -> None:
+    await finished(hosted, api, (await asked(hosted, order())).job_id)
+    second = await asked(hosted, order(resubmit=True))
+    api.finish(second.job_id, "failed")
+
+    again = await asked(hosted, order(resubmit=True))
+
+    assert (again.reused, len(api.submits)) == (False, 3)
+
+
+async def test_on_the_embedded_engine_a_resubmit_makes_a_job_while_another_one_runs(embedded: Desk) -> None:
+    first = await asked(embedded, order())
+    second = await asked(embedded, order(resubmit=True))
+    retried = await asked(embedded, order(resubmit=True))
+
+    assert (second.reused, second.job_id != first.job_id) == (False, True)
+    assert (retried.reused, retried.job_id) == (True, second.job_id)
+
+
+# Clocks, sleep, and other lost questions
+
+
+@asynccontextmanager
+async def held_back(api: HostedApi) -> AsyncIterator[anyio.Event]:
+    """The first submit arrives, and its job is made, only when the event is set."""
+    go, answer, first = anyio.Event(), api.answer, [True]
+
+    async def slow(method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        if method == "POST" and first:
+            first.clear()
+            api.requests.append("held back")
+            await go.wait()
+        return await answer(method, path, headers, body)
+
+    api.answer = slow  # type: ignore[method-assign]  # the network is slow just then
+    yield go
+    api.answer = answer  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def patient(open_desk: OpenDesk, api: HostedApi) -> Desk:
+    """A desk that waits long for answers."""
+    desk = open_desk()
+    assert isinstance(desk, ImpatientDesk)
+    desk._client = sybilion.SybilionClient(api.url, api.token, timeout=httpx.Timeout(20))
+    return desk
+
+
+async def in_flight(desk: Desk, api: HostedApi, meanwhile: Callable[[], Awaitable[object]]) -> Submitted:
+    """What becomes of a submit while whose body is on its way something else happens."""
+    made: list[Submitted] = []
+
+    async def submitted() -> None:
+        made.append(await submit(desk, order()))
+
+    with anyio.fail_after(20):
+        async with held_back(api) as go, anyio.create_task_group() as group:
+            group.start_soon(submitted)
+            await until(lambda: "held back" in api.requests)
+            await meanwhile()
+            go.set()
+    return made[0]
+
+
+async def test_a_submit_on_its_way_from_here_is_not_lost_however_late_it_is(patient: Desk, api: HostedApi) -> None:
+    async def hours_later() -> None:
+        for hours in (1, 2, 3):
+            patient.now = lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)  # type: ignore[misc]
+            await unknown(patient, order(resubmit=hours == 3))
+
+    made = await in_flight(patient, api, hours_later)
+
+    assert (await asked(patient, order())).job_id == made.job_id
+    assert len(api.submits) == 1
+
+
+async def test_a_clock_that_leaps_does_not_make_a_submit_on_its_way_a_lost_one(
+    patient: Desk, open_desk: OpenDesk, api: HostedApi
+) -> None:
+    ahead = open_desk()
+    ahead.now = lambda: datetime.now(UTC) + timedelta(minutes=10)
+
+    made = await in_flight(patient, api, lambda: unknown(ahead, order()))
+
+    assert (await asked(ahead, order())).job_id == made.job_id
+    assert len(api.submits) == 1
+
+
+async def test_a_lost_submit_is_sent_again_when_two_looks_minutes_apart_find_nothing(
+    hosted: Desk, api: HostedApi
+) -> None:
+    clock = [datetime.now(UTC)]
+    hosted.now = lambda: clock[0]
+    await lost(hosted, api, reset())
+    for seconds in (600, 30, 60):
+        clock[0] += timedelta(seconds=seconds)
+        await unknown(hosted, order())
+    clock[0] += timedelta(seconds=30)
+
+    assert not (await asked(hosted, order())).reused
+    assert len(api.submits) == 2
+
+
+async def test_looks_are_told_apart_by_the_clock_of_the_service(hosted: Desk, api: HostedApi) -> None:
+    """Given a clock of this computer that leaps between two looks."""
+    await lost(hosted, api, reset())
+    api.clock = timedelta()
+    await unknown(hosted, order())
+    backend = hosted.backend()
+    hosted.now = lambda: datetime.now(UTC) + timedelta(minutes=10)
+    recent = backend.recent_jobs
+
+    async def seen_by_a_clock_ahead(since: datetime) -> Any:
+        found = await recent(since)
+        backend.ahead = timedelta(minutes=-10)
+        return found
+
+    backend.recent_jobs = seen_by_a_clock_ahead  # type: ignore[method-assign]  # what the client finds by itself
+    await unknown(hosted, order())
+
+    assert len(api.submits) == 1
+
+
+async def test_a_submit_by_a_clock_that_was_ahead_is_not_stuck(open_desk: OpenDesk, api: HostedApi) -> None:
+    wrong, right, clock = open_desk(), open_desk(), [datetime.now(UTC)]
+    wrong.now = lambda: clock[0] + timedelta(days=30)
+    right.now = lambda: clock[0]
+    await lost(wrong, api, reset())
+    await unknown(wrong, order())
+    await unknown(right, order())
+    clock[0] += timedelta(minutes=2)
+
+    assert not (await asked(right, order())).reused
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_the_job_of_a_clock_that_was_ahead_is_found(open_desk: OpenDesk, api: HostedApi) -> None:
+    wrong = open_desk()
+    wrong.now = lambda: datetime.now(UTC) + timedelta(days=30)
+    await lost(wrong, api, reset(handled=True))
+    api.finish(*api.jobs)
+
+    assert (await asked(open_desk(), order())).reused
+    assert len(api.submits) == 1
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+@pytest.mark.usefixtures("much_later")
+async def test_a_number_of_drivers_that_was_asked_for_is_no_default(
+    hosted: Desk, api: HostedApi, ours_first: bool
+) -> None:
+    """Given two lost questions, one for five drivers and one for the usual number, only one of which made a job."""
+    five, usual = order(driver_limit=5), order(driver_limit=None)
+    await lost(hosted, api, reset(handled=False), usual)
+    await lost(hosted, api, reset(handled=True), five)
+    api.finish(*api.jobs)
+
+    for asking in (five, usual) if ours_first else (usual, five):
+        await unknown(hosted, asking)
+
+    assert len(api.submits) == 2
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_a_default_that_is_written_down_may_have_been_asked_for_as_well(hosted: Desk, api: HostedApi) -> None:
+    hundred, usual = order(driver_limit=100), order(driver_limit=None)
+    await lost(hosted, api, reset(handled=False), usual)
+    await lost(hosted, api, reset(handled=True), hundred)
+    api.finish(*api.jobs)
+
+    for asking in (usual, hundred):
+        await unknown(hosted, asking)
+
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "optimization_budget": {"optimization_budget": "low"},
+    "max_num_features": {"max_num_features": 3},
+    "run_baseline": {"run_baseline": True},
+    "trend_num_classes": {"trend_num_classes": 2},
+    "general_drivers": {"filters": {"limit": 0, "general_drivers": True}},
+    "what nobody knows": {"a_new_option": 7},
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.usefixtures("much_later")
+async def test_what_was_never_asked_from_here_proves_nothing(hosted: Desk, api: HostedApi, name: str) -> None:
+    await lost(hosted, api, reset())
+    theirs = api.make_job({**api.submits[0], **FIELDS[name]})
+    api.finish(theirs)
+
+    assert theirs in (await unknown(hosted, order())).message
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_documented_defaults_that_are_written_down_ask_the_same(hosted: Desk, api: HostedApi) -> None:
+    await lost(hosted, api, reset(handled=True), order(driver_limit=None))
+    (job_id,) = api.jobs
+    filled = {"optimization_budget": "none", "run_baseline": False, "max_num_features": None, "version": "1.1"}
+    filters = {"limit": 100, "general_drivers": False}
+    api.artifacts[job_id]["input.json"] = json.dumps({**api.submits[0], **filled, "filters": filters}).encode()
+    api.finish(job_id)
+
+    assert (await asked(hosted, order(driver_limit=None))).job_id == job_id
+
+
+# The same arguments, described anew
+
+
+async def described_anew(desk: Desk, api: HostedApi, fault: Fault) -> Order:
+    """Given a lost submit of a series that was validated with other keywords since."""
+    checked = await validate(desk, good_series(), options=Options(title=TITLE))
+    again = order(series_id=checked.series_id, title=None)
+    await lost(desk, api, fault, again)
+    await validate(desk, good_series(), options=Options(title=TITLE, keywords=["demand"]))
+    return again
+
+
+async def test_the_same_arguments_described_anew_wait_for_the_lost_answer(hosted: Desk, api: HostedApi) -> None:
+    again = await described_anew(hosted, api, reset(handled=True))
+    (job_id,) = api.jobs
+
+    for resubmit in (False, True):
+        refusal = await unknown(hosted, replace(again, resubmit=resubmit))
+        assert "under another title, description or keywords" in refusal.message
+        assert job_id in refusal.message
+    api.finish(job_id)
+    refusal = await unknown(hosted, again)
+    assert refusal.next == NextStep("get_status", {"job_id": job_id})
+    assert len(api.submits) == 1
+
+    assert not (await asked(hosted, again)).reused  # now it is known what is there already
+
+
+@pytest.mark.usefixtures("much_later")
+async def test_what_was_described_otherwise_and_made_no_job_stands_in_nobodys_way(hosted: Desk, api: HostedApi) -> None:
+    again = await described_anew(hosted, api, reset())
+
+    assert not (await asked(hosted, again)).reused
+    assert len(api.jobs) == 1

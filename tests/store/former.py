@@ -43,3 +43,9 @@ def version_0(path: Path, artifacts: Mapping[str, bytes]) -> None:
             "INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'j1', NULL, 392, ?)", (*submission, _AT)
         )
         file.executemany("INSERT INTO artifacts VALUES ('j1', ?, ?)", artifacts.items())
+
+
+def guess(path: Path) -> None:
+    """Version 0 took `j1` for the answer of a submit that was lost, without a look at what it was asked."""
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE submissions SET state = 'adopted' WHERE submission_id = 'u1'")

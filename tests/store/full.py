@@ -16,8 +16,8 @@ def leave_room(monkeypatch: pytest.MonkeyPatch, home: Path, pages: int) -> None:
     with closing(sqlite3.connect(home / "desk.db")) as file:
         (size,) = file.execute("PRAGMA page_count").fetchone()
 
-    def prepare_full(connection: Any, record: object) -> None:
-        prepare(connection, record)
+    def prepare_full(busy_seconds: float, connection: Any, record: object) -> None:
+        prepare(busy_seconds, connection, record)
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA max_page_count={size + pages}")
         cursor.close()

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store.draft import PIECE_BYTES, DamagedArtifact, Draft
 from sybilion_mcp.store.store import Store
 
@@ -21,6 +23,8 @@ LARGE = random.Random(3).randbytes(PIECE_BYTES) + b"text " * PIECE_BYTES + b"the
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = Store(tmp_path)
+    for job_id in ("j", "other"):
+        await store.put_job(Job.model_validate({"job_id": job_id, "status": "completed"}), "sybilion")
     yield store
     await store.aclose()
 
@@ -45,6 +49,29 @@ async def test_what_is_kept_is_what_was_sent_whole_and_in_pieces(store: Store, s
     assert await store.artifact_sizes("j") == {"a": size}
 
 
+async def test_nothing_is_kept_of_a_job_that_is_not_remembered(store: Store, tmp_path: Path) -> None:
+    assert await store.put_artifact("j", "a", LARGE)
+    assert await store.forget_job("j")
+
+    assert not await store.put_artifact("j", "a", LARGE)
+    with Draft() as draft:
+        await draft.fill(LARGE)
+        assert not await store.put_draft("j", "a", draft, instead=True)
+
+    with closing(sqlite3.connect(tmp_path / "desk.db")) as file:
+        assert file.execute("SELECT (SELECT count(*) FROM pieces) + (SELECT count(*) FROM artifacts)").fetchone() == (
+            0,
+        )
+
+
+async def test_what_is_forgotten_is_not_left_in_the_file(store: Store, tmp_path: Path) -> None:
+    await store.put_artifact("j", "a", LARGE)
+    await store.forget_job("j")
+    await store.aclose()
+
+    assert zlib.compress(LARGE[:PIECE_BYTES])[1000:1100] not in (tmp_path / "desk.db").read_bytes()
+
+
 async def test_it_is_compressed(store: Store, tmp_path: Path) -> None:
     await store.put_artifact("j", "a", b"0.123, " * 10**6)
     await store.aclose()
@@ -64,6 +91,8 @@ async def test_a_draft_gives_back_what_came_however_it_came(chunks: list[bytes],
         content = b"".join(chunk * repeats for chunk in chunks)
         assert draft.size == len(content)
         assert b"".join([piece async for piece in draft.pieces()]) == content
+        if len(content) <= PIECE_BYTES:
+            assert await draft.ends() == (content.lstrip()[:1], content.rstrip()[-1:])
 
 
 DAMAGE = {

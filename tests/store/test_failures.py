@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.store import draft, sqlite, versions
+from sybilion_mcp.store import database, draft
+from sybilion_mcp.store.failures import newer_database, storage_failed
 from sybilion_mcp.store.records import StoredSeries
 from sybilion_mcp.store.store import Store
 from tests.store.full import leave_room
@@ -30,6 +33,8 @@ async def home(tmp_path: Path) -> Path:
     """A data folder in which something is kept."""
     store = Store(tmp_path / "home")
     await store.put_series(SERIES)
+    for number in (*range(4), 9):
+        await store.put_job(Job.model_validate({"job_id": f"j{number}", "status": "completed"}), "sybilion")
     for number in range(4):
         await store.put_artifact(f"j{number}", "a.json", NOISE[: 2**18])
     await store.aclose()
@@ -49,6 +54,28 @@ async def refusal_of(store: Store, *, writing: bool = False) -> Refusal:
     assert caught.value.code == "storage_failed"
     assert caught.value.hint
     return caught.value
+
+
+def coded(code: int) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("as SQLite tells it")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        newer_database("desk.db"),
+        storage_failed(PermissionError(errno.EACCES, "no")),
+        storage_failed(coded(sqlite3.SQLITE_READONLY)),
+        storage_failed(coded(sqlite3.SQLITE_NOTADB)),
+        storage_failed(coded(sqlite3.SQLITE_ERROR)),
+    ],
+    ids=lambda refusal: refusal.message[:40],
+)
+def test_whoever_is_sent_to_another_folder_is_warned_of_paying_again(refusal: Refusal) -> None:
+    assert "SYBILION_MCP_HOME" in refusal.hint
+    assert "check the jobs on the dashboard before paying again" in refusal.hint
 
 
 async def check_all_is_there(home: Path) -> None:
@@ -85,8 +112,8 @@ async def test_damage_that_shows_later_is_told_too(home: Path, store: Store) -> 
     await store.series("s_1")
     await store.aclose()
     with closing(sqlite3.connect(home / "desk.db")) as file, file:
-        file.execute("INSERT INTO jobs VALUES ('j0', 'sybilion', '{\"job', '')")
-        file.execute("INSERT INTO jobs VALUES ('j1', 'sybilion', '{}', '')")
+        file.execute("UPDATE jobs SET snapshot = '{\"job' WHERE job_id = 'j0'")
+        file.execute("UPDATE jobs SET snapshot = '{}' WHERE job_id = 'j1'")
 
     for job_id in ("j0", "j1"):
         with pytest.raises(Refusal, match="damaged"):
@@ -112,8 +139,7 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
 async def test_a_lock_that_outlasts_our_patience_is_told_and_passes(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (sqlite, versions):
-        monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
     store = Store(home)
     await store.series("s_1")
     with closing(sqlite3.connect(home / "desk.db", isolation_level=None)) as other:
@@ -123,11 +149,47 @@ async def test_a_lock_that_outlasts_our_patience_is_told_and_passes(
 
         assert "locked" in refusal.message
         assert refusal.retry_after_s is not None
+        assert await store.artifact("j0", "a.json") is not None
         other.execute("ROLLBACK")
 
     await store.put_artifact("j9", "a.json", NOISE)
     assert await store.artifact("j9", "a.json") == NOISE
     await store.aclose()
+
+
+@pytest.mark.parametrize("work", ["series", "artifact", "open"])
+async def test_waiting_for_a_lock_can_be_cancelled(home: Path, work: str) -> None:
+    store = Store(home)
+    if work != "open":
+        await store.series("s_1")
+    with closing(sqlite3.connect(home / "desk.db", isolation_level=None)) as other:
+        if work == "open":
+            other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with anyio.move_on_after(0.3):
+            await (store.put_series(SERIES) if work != "artifact" else store.put_artifact("j9", "a.json", NOISE))
+        took = time.monotonic() - began
+        other.execute("ROLLBACK")
+
+    assert took < 0.8
+    await store.aclose()
+    await check_all_is_there(home)
+
+
+async def test_a_reader_that_is_kept_out_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "READING_SECONDS", 0.2)
+    with closing(sqlite3.connect(home / "desk.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        store = Store(home)
+
+        refusal = await refusal_of(store)
+
+        assert "locked" in refusal.message
+        other.execute("ROLLBACK")
+    await store.aclose()
+    await check_all_is_there(home)
 
 
 # Room

@@ -85,6 +85,7 @@ async def test_a_second_store_sees_series_submissions_jobs_and_artifacts(opened:
 
 async def test_everything_stays_after_closing(opened: Opening) -> None:
     store = opened()
+    await store.put_job(job(), "sybilion")
     await store.put_artifact("j1", "a.json", b"1")
     await store.aclose()
 
@@ -106,6 +107,7 @@ async def test_what_is_not_there_is_none(opened: Opening) -> None:
 
 async def test_many_stores_open_a_fresh_home_at_the_same_instant(opened: Opening) -> None:
     async def use(store: Store, number: int) -> None:
+        await store.put_job(job("j"), "sybilion")
         await store.put_artifact("j", f"{number:02d}", b"x")
 
     with anyio.fail_after(20):
@@ -118,12 +120,14 @@ async def test_many_stores_open_a_fresh_home_at_the_same_instant(opened: Opening
 
 PROCESS = """
 import sys, anyio, pathlib
+from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store.store import Store
 
 async def main():
     store = Store(pathlib.Path(sys.argv[1]))
     print("ready", flush=True)
     sys.stdin.readline()
+    await store.put_job(Job(job_id="j", status="completed"), "sybilion")
     await store.put_artifact("j", sys.argv[2], b"x")
     await store.aclose()
 
@@ -152,6 +156,7 @@ async def test_many_processes_open_a_fresh_home_at_the_same_instant(opened: Open
 async def test_a_cancelled_call_leaves_nothing_behind(opened: Opening, caplog: pytest.LogCaptureFixture) -> None:
     for step in range(20):
         store = opened()
+        await opened().put_job(job(f"j{step}"), "sybilion")
         with anyio.move_on_after(step / 2000):
             for number in range(5):
                 await store.put_artifact(f"j{step}", str(number), b"x")
@@ -305,11 +310,19 @@ async def test_an_older_look_does_not_replace_what_is_known(opened: Opening) -> 
     await store.put_job(done, "sybilion")
 
     for late in (job(status="running"), job(status="completed"), job(status="completed", settled=True)):
-        await store.put_job(late, "sybilion")
+        for anew in (True, False):
+            assert await store.put_job(late, "sybilion", anew=anew)
 
     stored = await store.job("j1")
     assert stored is not None
     assert stored.job == done
+
+
+async def test_what_is_not_seen_anew_is_written_down_only_where_it_is_remembered(opened: Opening) -> None:
+    store = opened()
+
+    assert not await store.put_job(job(), "sybilion", anew=False)
+    assert await store.job("j1") is None
 
 
 async def test_what_a_failed_fresh_run_was_to_replace_answers_again(opened: Opening) -> None:
@@ -398,7 +411,8 @@ async def test_a_cost_below_nothing_is_no_cost(opened: Opening) -> None:
 async def submitted(store: Store, job_id: str, *, cents: int | None = None, **changes: Any) -> Submission:
     asked = question(request_hash=job_id, **changes)
     assert await store.begin_submission(asked)
-    await store.accept_submission(asked.submission_id, job(job_id, eur_cents_final=cents), asked.backend)
+    made = job(job_id, settled=cents is not None, eur_cents_final=cents)
+    await store.accept_submission(asked.submission_id, made, asked.backend)
     return asked
 
 
@@ -436,6 +450,7 @@ async def test_only_what_was_submitted_since_counts(opened: Opening) -> None:
 
 async def test_an_artifact_once_kept_does_not_change(opened: Opening) -> None:
     store = opened()
+    await store.put_job(job("j"), "sybilion")
     await store.put_artifact("j", "a", b"first")
     await store.put_artifact("j", "a", b"second")
 
@@ -444,6 +459,8 @@ async def test_an_artifact_once_kept_does_not_change(opened: Opening) -> None:
 
 async def test_sizes_are_told_and_large_artifacts_are_left_out(opened: Opening) -> None:
     store = opened()
+    for job_id in ("j1", "j2"):
+        await store.put_job(job(job_id), "sybilion")
     await store.put_artifact("j1", "input.json", bytes(10))
     await store.put_artifact("j1", "forecast.json", b"")
     await store.put_artifact("j2", "input.json", bytes(11))

@@ -1,6 +1,7 @@
 """Databases of other versions: older ones are copied and brought up, newer ones are left alone."""
 
 import random
+import re
 import sqlite3
 import stat
 import sys
@@ -17,7 +18,7 @@ from sybilion_mcp.engine.app import build_app
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store.migrations import MIGRATIONS
 from sybilion_mcp.store.store import Store
-from tests.store.former import version_0
+from tests.store.former import guess, version_0
 
 pytestmark = pytest.mark.anyio
 
@@ -75,8 +76,33 @@ async def test_a_file_of_the_first_version_is_brought_up_with_all_it_holds(
     await store.put_artifact("j1", "new.json", b"new")
 
     assert await opened().artifact("j1", "new.json") == b"new"
-    assert ask(home / "desk.db", "PRAGMA user_version") == [(1,)]
+    assert ask(home / "desk.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert ask(home / "desk.db", "SELECT sha256 FROM artifacts WHERE name = 'empty.json'")[0] != ("",)
+
+
+async def test_it_becomes_what_a_new_file_is(home: Path, opened: Callable[[], Store], tmp_path: Path) -> None:
+    await opened().job_ids("", 1)
+    new = Store(tmp_path / "new")
+    await new.job_ids("", 1)
+    await new.aclose()
+
+    def tables(folder: Path) -> dict[str, str]:
+        rows = ask(folder / "desk.db", "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {name: re.sub(r'[\s"]', "", sql).lower() for name, sql in rows}
+
+    assert tables(home) == tables(tmp_path / "new")
+
+
+async def test_a_guess_of_the_first_version_keeps_its_job_until_it_is_checked(
+    home: Path, opened: Callable[[], Store]
+) -> None:
+    guess(home / "desk.db")
+    store = opened()
+
+    await check_everything_is_there(store)
+    known = await store.submission_of("j1")
+    assert known is not None
+    assert known.state == "adopted"
 
 
 async def test_what_it_was_before_lies_beside_it_for_its_user_only(home: Path, opened: Callable[[], Store]) -> None:
@@ -115,14 +141,14 @@ async def test_changes_that_are_only_in_the_log_of_the_database_are_in_the_backu
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     home: Path, opened: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (migrate,) = MIGRATIONS
+    *earlier, last = MIGRATIONS
 
     def fails(connection: Connection) -> None:
-        migrate(connection)
+        last(connection)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sybilion_mcp.store.store.MIGRATIONS", (fails,))
+        patched.setattr("sybilion_mcp.store.database.MIGRATIONS", (*earlier, fails))
         with pytest.raises(Refusal) as refused:
             await opened().job_ids("", 1)
 
@@ -171,7 +197,7 @@ async def test_processes_that_open_an_older_file_at_once_bring_it_up_once(
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 async def test_a_newer_file_is_refused_and_not_touched(home: Path, opened: Callable[[], Store], journal: str) -> None:
     with closing(sqlite3.connect(home / "desk.db")) as file:
-        file.execute("PRAGMA user_version=2")
+        file.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
         file.execute(f"PRAGMA journal_mode={journal}")
     before = (home / "desk.db").read_bytes()
 
@@ -194,3 +220,40 @@ async def test_a_newer_file_of_the_engine_is_refused_too(tmp_path: Path) -> None
         await engine.look()
 
     await engine.aclose()
+
+
+FULL = """
+import resource, sys, anyio, pathlib
+from sybilion_mcp.hints import Refusal
+from sybilion_mcp.store.store import Store
+
+async def main():
+    store = Store(pathlib.Path(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+    try:
+        await store.job_ids("", 1)
+    except Refusal as refusal:
+        print(refusal.code)
+    await store.aclose()
+
+anyio.run(main)
+"""
+
+
+async def test_a_copy_for_which_there_is_no_room_leaves_nothing_behind(home: Path, opened: Callable[[], Store]) -> None:
+    command = [sys.executable, "-W", "error", "-c", FULL, str(home)]
+    with anyio.fail_after(60):
+        done = await anyio.run_process(command, stderr=None)
+
+    assert done.stdout.split() == [b"storage_failed"]
+    assert not names(home, "*.part*") | names(home, "*journal*") | names(home, "*.bak")
+    await check_everything_is_there(opened())
+
+
+async def test_what_a_killed_process_left_is_cleared_away(home: Path, opened: Callable[[], Store]) -> None:
+    for left in ("desk.db.0123456789abcdef.part", "desk.db.0123456789abcdef.part-journal"):
+        (home / left).write_text("half a copy")
+
+    await opened().job_ids("", 1)
+
+    assert not names(home, "*.part*")

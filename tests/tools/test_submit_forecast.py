@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult, TextContent
 
 from sybilion_mcp.server import build_server
+from sybilion_mcp.service import ledger
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.spend import WITH_DRIVERS, WITHOUT_DRIVERS
 from sybilion_mcp.service.submit import submit as place
 from sybilion_mcp.settings import Settings
+from sybilion_mcp.tools.consent import order_of
+from sybilion_mcp.tools.submit_forecast import submit_forecast
 from tests.conftest import ERAS, TODAY, good_series
-from tests.hosted import HostedApi, ImpatientDesk, serving
+from tests.hosted import HostedApi, ImpatientDesk, reset, serving
 from tests.service.orders import TITLE, order
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +124,12 @@ async def settled(desk: Desk, api: HostedApi, cents: int, number: int = 5) -> No
         await desk.store.put_job(await desk.backend().job(made.job_id), "sybilion")
 
 
+async def ended(client: Client, api: HostedApi, job_id: str, status: str = "completed") -> None:
+    """Given a job whose end was seen."""
+    api.finish(job_id, status, cents=0 if status == "failed" else 60)
+    await client.call_tool("get_status", {"job_id": job_id, "wait_seconds": 0})
+
+
 # Asked
 
 
@@ -174,7 +185,7 @@ async def test_whoever_does_not_agree_pays_nothing(
     async with connect(person, spend_cap_eur_cents=CHEAP) as client:
         result = await submit(client)
         person.answer = ACCEPT
-        assert api.requests == []
+        assert api.submits == []
         again = await submit(client)  # and what was declined holds nothing back of the cap
 
     failure = failure_of(result)
@@ -190,7 +201,7 @@ async def test_an_answer_that_is_none_pays_nothing(connect: Connect, api: Hosted
         result = await submit(client)
 
     assert result.is_error
-    assert api.requests == []
+    assert api.submits == []
 
 
 async def test_a_series_that_is_remembered_is_named_by_its_title(connect: Connect, api: HostedApi) -> None:
@@ -219,6 +230,97 @@ async def test_a_fresh_run_is_asked_about_as_one(connect: Connect, api: HostedAp
 
     assert (again["reused"], len(api.submits)) == (False, 2)
     assert "It was answered before; this pays for a fresh run." in person.sees[1]
+
+
+async def test_a_limit_of_the_callers_is_no_consent_where_a_person_can_be_asked(
+    connect: Connect, api: HostedApi
+) -> None:
+    person = Person(ElicitResult(action="decline"))
+    async with connect(person) as client:
+        for said in ({}, {"max_cost_eur_cents": CHEAP}, {"max_cost_eur_cents": 10_000}):
+            assert "declined" in text_of(await submit(client, **said))
+        assert (len(person.sees), api.submits) == (3, [])
+        person.answer = ACCEPT
+        made = await submit(client, max_cost_eur_cents=10_000)
+
+    assert not made.is_error
+    assert len(api.submits) == 1
+
+
+async def test_whoever_agrees_once_more_pays_again_for_what_was_lost(
+    connect: Connect, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a lost answer, and a job of which nobody can tell whether it is the one."""
+    monkeypatch.setattr(ledger, "LOST_AFTER", timedelta(0))
+    person = Person()
+    async with connect(person) as client:
+        api.next("submit", reset(handled=True))
+        await submit(client)
+        (job_id,) = api.jobs
+        api.artifacts[job_id]["input.json"] = b"lost"
+        api.finish(job_id)
+        assert failure_of(await submit(client))["code"] == "submission_unknown"
+        made = await submit(client, resubmit=True)
+
+    assert not made.is_error
+    assert len(person.sees) == len(api.submits) == 2
+    assert "It was sent before and may have been charged; this pays once more." in person.sees[1]
+
+
+async def test_a_lost_submit_that_made_no_job_is_asked_about_again(
+    connect: Connect, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "LOST_AFTER", timedelta(0))
+    person = Person()
+    async with connect(person) as client:
+        api.next("submit", reset())
+        await submit(client)
+        made = await submit(client)
+
+    assert not made.is_error
+    assert len(person.sees) == len(api.submits) == 2
+
+
+async def test_a_fresh_run_that_failed_leaves_the_answer_before_it_and_nobody_is_asked(
+    connect: Connect, api: HostedApi
+) -> None:
+    person = Person()
+    async with connect(person) as client:
+        first = data_of(await submit(client))["job_id"]
+        await ended(client, api, first)
+        await ended(client, api, data_of(await submit(client, resubmit=True))["job_id"], "failed")
+        again = data_of(await submit(client))
+
+    assert (again["reused"], again["job_id"]) == (True, first)
+    assert len(person.sees) == len(api.submits) == 2
+
+
+async def test_what_was_never_answered_is_not_called_a_fresh_run(connect: Connect, api: HostedApi) -> None:
+    person = Person()
+    async with connect(person) as client:
+        failed = data_of(await submit(client, resubmit=True))["job_id"]
+        await ended(client, api, failed, "failed")
+        await submit(client, resubmit=True)
+
+    assert len(api.submits) == 2
+    assert not any("answered before" in one for one in person.sees)
+
+
+async def test_a_forgotten_job_whose_end_nobody_saw_is_asked_about_again(connect: Connect, api: HostedApi) -> None:
+    person = Person()
+    async with connect(person) as client:
+        api.forget(data_of(await submit(client))["job_id"])
+        again = await submit(client, resubmit=True)
+
+    assert data_of(again)["reused"] is False
+    assert len(person.sees) == len(api.submits) == 2
+
+
+def test_an_order_is_made_of_all_that_a_submit_takes() -> None:
+    """They are bound by name: one that is missing there would be left out without a word."""
+    resolved = {"ctx", "order", "offer", "consent"}
+
+    assert signature(submit_forecast).parameters.keys() - resolved == signature(order_of).parameters.keys()
 
 
 async def test_a_question_whose_job_failed_is_asked_about_again(connect: Connect, api: HostedApi) -> None:
@@ -300,14 +402,14 @@ async def test_nobody_is_asked_about_what_is_refused_anyway(
 
     assert failure_of(result)["code"] == code
     assert person.sees == []
-    assert api.requests == []
+    assert set(api.requests) <= {"GET /api/v1/me"}
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"spend": "allow"}, {}), ({}, {"max_cost_eur_cents": CHEAP}), ({}, {"backend": "local"})],
+    [({"spend": "allow"}, {}), ({}, {"backend": "local"})],
 )
-async def test_nobody_is_asked_about_what_is_free_or_agreed_to(
+async def test_nobody_is_asked_about_what_is_free_or_allowed(
     connect: Connect, settings: dict[str, Any], said: dict[str, Any]
 ) -> None:
     person = Person()
@@ -332,7 +434,7 @@ async def test_nobody_is_asked_about_a_question_that_is_answered(connect: Connec
 async def test_where_nobody_can_be_asked_the_failure_names_the_argument(connect: Connect, api: HostedApi) -> None:
     async with connect() as client:
         result = await submit(client)
-        assert api.requests == []
+        assert api.submits == []
         made = await submit(client, max_cost_eur_cents=CHEAP)
 
     failure = failure_of(result)

@@ -1,0 +1,100 @@
+"""Sending: what is written down is asked. From then on a job may exist that costs money: its id is never lost."""
+
+from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import anyio
+
+from sybilion_mcp.backends.base import Backend, BackendError, TransportError
+from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.hints import Refusal, outcome_unknown
+from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
+from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.store.records import Submission, timestamp
+
+SENT_WITHIN = timedelta(seconds=30)
+"""What is written down leaves this soon or not at all, whatever the computer does meanwhile."""
+ASKED = "This very question was sent before"
+_LAST_SECONDS = 0.1
+"""For a locked database, when something else has ended the call already."""
+
+
+async def send(desk: Desk, backend: Backend, question: Submission) -> str:
+    """Ask what is written down already; the id of its job.
+
+    Raises `BackendError` when there is none, or none known, and `Refusal` when the job cannot be written down.
+    """
+    desk.sending.add(question.submission_id)
+    try:
+        job_id = await _sent(desk, backend, question)
+        await _accept(desk, backend, question, job_id)
+    finally:
+        desk.sending.discard(question.submission_id)
+    return job_id
+
+
+async def _sent(desk: Desk, backend: Backend, question: Submission) -> str:
+    def in_time() -> bool:
+        return desk.now() - datetime.fromisoformat(question.created_at) <= SENT_WITHIN
+
+    lost = question.submission_id
+    try:
+        return (await backend.submit(dict(question.request), in_time)).job_id
+    except BackendError as error:
+        if outcome_unknown(error):
+            await _if_possible(desk.store.lose_submission(lost, patience=_LAST_SECONDS))
+            raise
+        await _if_possible(desk.store.reject_submission(lost, patience=_LAST_SECONDS))
+        if isinstance(error, TransportError) and not in_time():
+            # This process slept meanwhile, and another one may have taken the question for lost at any moment.
+            raise being_sent() from error
+        raise
+    except BaseException:  # cancelled or crashed on the way: the request may have arrived
+        await _if_possible(desk.store.lose_submission(lost, patience=_LAST_SECONDS))
+        raise
+
+
+async def _accept(desk: Desk, backend: Backend, question: Submission, job_id: str) -> None:
+    job = Job(job_id=job_id, status="queued", created_at=timestamp(desk.now()))
+    submission_id = question.submission_id
+    try:
+        ours = await desk.store.accept_submission(submission_id, job, backend.name)
+    except Refusal as refusal:
+        raise _not_written_down(job_id) from refusal
+    except BaseException:  # cancelled while it waited for others
+        last = desk.store.accept_submission(submission_id, job, backend.name, patience=_LAST_SECONDS)
+        await _if_possible(last)
+        raise
+    if not ours:  # the id of a job that answers something else
+        await _if_possible(desk.store.lose_submission(submission_id, patience=_LAST_SECONDS))
+        raise being_sent()
+
+
+async def _if_possible(noting: Awaitable[object]) -> None:
+    """What cannot be noted stays `sending`, which means the same as `unknown`: the next call finds out.
+
+    A failure of the store, which its log tells, must not take the place of what ended the call.
+    """
+    with anyio.CancelScope(shield=True), suppress(Refusal):
+        await noting
+
+
+def being_sent() -> Refusal:
+    return Refusal(
+        "submission_unknown",
+        f"{ASKED} and its answer has not arrived; whether a job exists is being found out.",
+        "Do not set resubmit. Call again with the same arguments in half a minute.",
+        retry_after_s=30,
+    )
+
+
+def _not_written_down(job_id: str) -> Refusal:
+    return Refusal(
+        "submission_unknown",
+        f"The job is made: {identifier(job_id)}. The database in the data folder cannot be used now, so that "
+        "it is not written down here.",
+        "Do not submit this again and do not set resubmit: tell the user the id and follow the job with get_status.",
+        next=NextStep("get_status", {"job_id": identifier(job_id)}),
+    )
