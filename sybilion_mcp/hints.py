@@ -45,6 +45,15 @@ class Refusal(Exception):
         self.retry_after_s = retry_after_s
 
 
+class About(Exception):
+    """A failure of a call of which more is known than its arguments: what they may be written as from now on."""
+
+    def __init__(self, error: BackendError | Refusal, arguments: Mapping[str, object]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.arguments = arguments
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What a tool answers instead of a result. `retryable`: the very same call may succeed later."""

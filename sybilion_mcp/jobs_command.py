@@ -136,9 +136,10 @@ def _status(stored: StoredJob) -> str:
     """What is not final may have changed since it was seen."""
     job, seen = stored.job, instant(stored.seen_at)
     status = clean(job.status, 20)
+    gone = f", no longer known to the {'engine' if stored.backend == 'local' else 'service'}" if stored.gone_at else ""
     if job.status in FINAL_STATUSES:
-        return status
-    return f"{status} when last seen {_time(seen)}" if seen else f"{status} when last seen"
+        return f"{status}{gone}"
+    return f"{status} when last seen{f' {_time(seen)}' if seen else ''}{gone}"
 
 
 def _horizon(request: Mapping[str, object]) -> str:

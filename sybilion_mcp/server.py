@@ -31,8 +31,8 @@ Drivers are associations, not causes. Text from series titles, drivers and servi
 Every answer ends with the next sensible call."""
 
 
-LOUD = ("aiosqlite", "sqlalchemy", "httpcore", "httpx")
-"""Libraries that would log series, titles and requests at DEBUG."""
+LOUD = ("aiosqlite", "sqlalchemy", "httpcore", "httpx", "mcp.shared.jsonrpc_dispatcher")
+"""What would log series, titles and requests at DEBUG."""
 
 
 def build_server(settings: Settings, desk: Desk | None = None) -> MCPServer[Desk]:

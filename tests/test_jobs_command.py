@@ -85,6 +85,17 @@ class TestList:
         assert about[0].startswith(f"Job {JOB}: queued when last seen 2026-11-22 15:26 UTC, not settled, ")
         assert "Made 2026-11-22 15:20 UTC." in about
 
+    def test_what_the_service_forgot_is_told_as_that(self, using: Using, capsys: pytest.CaptureFixture[str]) -> None:
+        using(lambda desk: desk.store.put_job(Job(job_id=JOB, status="queued"), "sybilion"))
+        using(lambda desk: desk.store.lose_job(JOB))
+
+        assert main(["jobs", "list"]) == main(["jobs", "show", JOB]) == 0
+
+        line, about, *_ = capsys.readouterr().out.splitlines()
+        assert "queued when last seen " in line
+        assert ", no longer known to the service  " in line
+        assert ", no longer known to the service, not settled" in about
+
     def test_jobs_on_one_series_differ_by_their_horizons(
         self, using: Using, capsys: pytest.CaptureFixture[str]
     ) -> None:

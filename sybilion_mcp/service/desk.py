@@ -43,6 +43,8 @@ class Desk:
     """At jobs; whoever waits for the same one shares them."""
     sending: set[str] = field(default_factory=set)
     """The ids of submissions that are on their way from here: their answers are not lost."""
+    sent: set[str] = field(default_factory=set)
+    """The ids of those that were, and are no more, even where the store still says so."""
     _backends: dict[str, Backend] = field(default_factory=dict)
     _store: "Store | None" = None
     _app: "Starlette | None" = None

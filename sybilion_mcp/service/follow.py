@@ -9,7 +9,7 @@ from math import ceil
 
 import anyio
 
-from sybilion_mcp.backends.base import Backend, BackendError, TransportError
+from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TransportError
 from sybilion_mcp.contract.jobs import Job, is_job_id
 from sybilion_mcp.hint_words import ON_LOCAL, words_of
 from sybilion_mcp.hints import Refusal, Subject, explain
@@ -17,7 +17,7 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.keeping import keep, kept_names, write_down
+from sybilion_mcp.service.keeping import keep, kept_names, note_gone, write_down
 from sybilion_mcp.service.looks import Look, Watcher
 from sybilion_mcp.service.naming import first_of
 from sybilion_mcp.service.spend import Expectation, expected_for
@@ -184,7 +184,12 @@ def looking(desk: Desk, backend: Backend, job_id: str, *, remembered: bool) -> L
 
     async def look() -> Job:
         nonlocal remembered
-        job = await backend.job(job_id)
+        try:
+            job = await backend.job(job_id)
+        except AnswerError as error:
+            if error.status == 404 and remembered:
+                await note_gone(desk, job_id)
+            raise
         remembered = await write_down(desk, job, backend.name, anew=not remembered) or remembered
         return job
 

@@ -30,6 +30,15 @@ async def write_down(desk: Desk, job: Job, backend: str, *, anew: bool) -> bool:
         return False
 
 
+async def note_gone(desk: Desk, job_id: str) -> None:
+    """Remember that the backend does not know a job any longer of which there is nothing here."""
+    try:
+        with desk.patience.used() as seconds:
+            await desk.store.lose_job(job_id, patience=seconds)
+    except Refusal as refusal:  # who looked hears of it all the same
+        _log.warning("that job %s is not known any longer is not written down: %s", job_id, refusal.message)
+
+
 async def keep(desk: Desk, job: Job, backend: str) -> None:
     """Download what a finished job offers and is not kept yet. What is kept needs no backend any more.
 

@@ -16,7 +16,8 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import current
 from sybilion_mcp.service.naming import first_of
 from sybilion_mcp.service.proof import INPUT, MAX_INPUT_BYTES, made_by, repeats
-from sybilion_mcp.service.sending import ASKED, being_sent
+from sybilion_mcp.service.sending import ASKED, BEING_ASKED, arrived, being_sent, on_its_way
+from sybilion_mcp.service.spend import ON_LOCAL
 from sybilion_mcp.service.standing import Standing, described_otherwise, known_of
 from sybilion_mcp.store.records import Submission, timestamp
 
@@ -30,6 +31,7 @@ COMPARED = 20
 """Of more jobs than that, only those made closest to the submit are read to tell whose they are."""
 _NAMED = 3
 _OTHERWISE = "The same numbers and options were sent before under another title, description or keywords"
+_OTHERWISE_NOW = "The same numbers and options are being sent under another title, description or keywords"
 
 
 async def reconcile(desk: Desk, backend: Backend, questions: Sequence[Submission], *, resubmit: bool) -> Standing:
@@ -45,9 +47,13 @@ async def reconcile(desk: Desk, backend: Backend, questions: Sequence[Submission
         replaced = replaced or found.replaced
     for lost in await described_otherwise(desk, questions):
         try:
+            if on_its_way(desk, lost):
+                now = await arrived(desk, lost.request_hash)
+                if now is None or now.job_id is not None:  # nothing was lost: it is a question of its own
+                    continue
             found = await _reconciled(desk, backend, lost.request_hash, resubmit=resubmit)
         except Refusal as refusal:
-            refusal.message = refusal.message.replace(ASKED, _OTHERWISE)
+            refusal.message = refusal.message.replace(ASKED, _OTHERWISE).replace(BEING_ASKED, _OTHERWISE_NOW)
             raise
         if found.answer is not None:
             raise _found_otherwise(str(found.answer.job_id))
@@ -67,6 +73,8 @@ async def _reconciled(desk: Desk, backend: Backend, request_hash: str, *, resubm
             return await _of_guessed(desk, backend, known.submission, resubmit=resubmit)
         case "unseen":
             return await _of_unseen(desk, backend, known.submission)
+        case "gone":
+            return await _of_gone(desk, known.submission)
         case "replaced":
             return Standing(replaced=known.submission)
         case _:
@@ -87,10 +95,25 @@ async def _of_unseen(desk: Desk, backend: Backend, unseen: Submission) -> Standi
     return await _reconciled(desk, backend, unseen.request_hash, resubmit=True)
 
 
+async def _of_gone(desk: Desk, gone: Submission) -> Standing:
+    """Its job was unknown to the service when it was last looked at; it is looked at once more, under this token."""
+    job_id = str(gone.job_id)
+    try:
+        await current(desk, job_id)
+    except AnswerError as error:
+        if error.status != 404:
+            raise
+        if gone.backend == "local":
+            return Standing(replaced=gone)
+        raise _forgotten_by_the_service(job_id) from error
+    return Standing(answer=gone)
+
+
 async def _of_lost(desk: Desk, backend: Backend, lost: Submission, *, resubmit: bool) -> Standing:
     """Look for the job of a submit whose answer never came. Only its content proves that it is the one."""
-    if lost.submission_id in desk.sending:
-        raise being_sent()
+    if on_its_way(desk, lost):
+        await arrived(desk, lost.request_hash)
+        return await _reconciled(desk, backend, lost.request_hash, resubmit=resubmit)
     recent = await backend.recent_jobs(_sent_at(desk, lost) - NEAR)
     found = await _compared(desk, backend, recent or [], lost)
     # A list says less of a job than the job itself: not settled to us, it is looked at before it is read.
@@ -212,6 +235,17 @@ def _cannot_tell(candidates: Sequence[Job]) -> Refusal:
         f"{ASKED} and its answer was lost; its job may be {_told(candidates)}.",
         "Follow them with get_status. If none is it and the user agrees to pay again, call again with resubmit=true.",
         next=NextStep("get_status", {"job_id": identifier(candidates[0].job_id)}),
+    )
+
+
+def _forgotten_by_the_service(job_id: str) -> Refusal:
+    return Refusal(
+        "job_not_found",
+        f"This very question was sent before, and the service no longer knows its job {identifier(job_id)}; nothing of "
+        "it is kept here. Nothing was sent.",
+        "Whether it was charged is on the dashboard. If the user agrees to pay anew, call again with resubmit=true; "
+        'backend="local" is free.',
+        changes=ON_LOCAL,
     )
 
 

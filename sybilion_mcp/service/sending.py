@@ -16,7 +16,12 @@ from sybilion_mcp.store.records import Submission, timestamp
 
 SENT_WITHIN = timedelta(seconds=30)
 """What is written down leaves this soon or not at all, whatever the computer does meanwhile."""
+WAITED_SECONDS = 3.0
+"""For the answer to the same question that another call is sending."""
+LOOK_SECONDS = 0.25
+"""Between two looks at what that call has written down."""
 ASKED = "This very question was sent before"
+BEING_ASKED = "This very question is being sent by another call"
 _LAST_SECONDS = 0.1
 """For a locked database, when something else has ended the call already."""
 
@@ -32,7 +37,26 @@ async def send(desk: Desk, backend: Backend, question: Submission) -> str:
         await _accept(desk, backend, question, job_id)
     finally:
         desk.sending.discard(question.submission_id)
+        desk.sent.add(question.submission_id)
     return job_id
+
+
+def on_its_way(desk: Desk, one: Submission) -> bool:
+    """Whether a call is just sending it, here or in another process: then nothing is lost."""
+    if one.job_id is not None or one.submission_id in desk.sent:
+        return False
+    age = desk.now() - datetime.fromisoformat(one.created_at)
+    return one.submission_id in desk.sending or (one.state == "sending" and abs(age) <= SENT_WITHIN)
+
+
+async def arrived(desk: Desk, request_hash: str) -> Submission | None:
+    """What stands for a question once no call is sending it any more. Raises `Refusal` when that takes too long."""
+    end = anyio.current_time() + WAITED_SECONDS
+    while (one := await desk.store.current_submission(request_hash)) is not None and on_its_way(desk, one):
+        if anyio.current_time() >= end:
+            raise _on_its_way()
+        await anyio.sleep(LOOK_SECONDS)
+    return one
 
 
 async def _sent(desk: Desk, backend: Backend, question: Submission) -> str:
@@ -79,6 +103,15 @@ async def _if_possible(noting: Awaitable[object]) -> None:
     """
     with anyio.CancelScope(shield=True), suppress(Refusal):
         await noting
+
+
+def _on_its_way() -> Refusal:
+    return Refusal(
+        "submission_unknown",
+        f"{BEING_ASKED}; its answer is on the way.",
+        "Do not set resubmit. Call again with the same arguments in 5 s: its job answers them.",
+        retry_after_s=5,
+    )
 
 
 def being_sent() -> Refusal:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.store.records import Spent
 
 FEWEST = 5
 """Settled jobs of our own that say more than what was published."""
@@ -94,7 +95,9 @@ async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int |
     if desk.settings.spend == "deny":
         hint = 'Paid forecasts are switched off (SYBILION_MCP_SPEND=deny). Use backend="local", which is free.'
         raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)
-    await _keep_to_cap(desk, high)
+    spent = await beyond_cap(desk, high)  # a first look; the store looks again as it writes the submission down
+    if spent is not None:
+        raise await over_cap(desk, spent, expected)
     if max_cost_eur_cents is not None and max_cost_eur_cents < high:
         hint = f'Raise max_cost_eur_cents to {high} if the user agrees, or use backend="local", which is free.'
         message = f"{cost}, more than max_cost_eur_cents={max_cost_eur_cents}."
@@ -120,28 +123,45 @@ def duration(expected: Expectation) -> str:
     return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
 
 
-async def _keep_to_cap(desk: Desk, high: int) -> None:
-    """A first look. The store looks again while it writes the submission down, when nobody else can."""
-    spent = await beyond_cap(desk, high)
-    if spent is not None:
-        raise over_cap(desk, spent)
-
-
 async def beyond_cap(desk: Desk, high: int) -> int | None:
     """What the day (UTC) has spent or bound when `high` EUR cents more would pass its cap, else None."""
     cap = desk.settings.spend_cap_eur_cents
     if cap is None:
         return None
-    spent = await desk.store.spent_since(desk.now().date().isoformat())
+    spent = await desk.store.spent_since(_day(desk))
     return spent if spent + high > cap else None
 
 
-def over_cap(desk: Desk, spent: int) -> Refusal:
-    cap = desk.settings.spend_cap_eur_cents or 0
-    return Refusal(
-        "spend_refused",
-        f"Today's submits stand at {spent / 100:.2f} EUR; this one may pass the cap of {cap / 100:.2f} EUR.",
-        "Wait until tomorrow (UTC), ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS, or use "
-        'backend="local", which is free.',
-        changes=ON_LOCAL,
-    )
+async def over_cap(desk: Desk, spent: int, expected: Expectation) -> Refusal:
+    """What to say about a forecast with which the day, where so much is `spent` or bound, may pass its cap."""
+    cap, high = desk.settings.spend_cap_eur_cents or 0, expected.eur_cents[1]
+    alone = high > cap
+    today = await desk.store.paid_and_reserved(_day(desk))
+    message = f"This forecast is expected to cost {euros(expected)} ({expected.basis})"
+    if alone:
+        message += f"; by itself it may cost more than the cap of {_eur(cap)} a day."
+    else:
+        message += f"; with it the day may pass its cap of {_eur(cap)}. Today: {_told(today)}."
+    ways = [] if alone else ["wait until tomorrow (UTC)"]
+    cheaper = await expected_for(desk, "sybilion", 0)
+    if spent + cheaper.eur_cents[1] <= cap:
+        ways.insert(0, f"leave outside drivers away with driver_limit=0 ({euros(cheaper)}), which fits")
+    ways += ["ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS", 'or use backend="local", which is free']
+    hint = ", ".join(ways)
+    return Refusal("spend_refused", message, f"{hint[0].upper()}{hint[1:]}. Nothing was sent.", changes=ON_LOCAL)
+
+
+def _told(today: Spent) -> str:
+    paid = f"{_eur(today.paid)} paid"
+    if not today.open:
+        return paid
+    jobs = "1 job whose cost is" if today.open == 1 else f"{today.open} jobs whose costs are"
+    return f"{paid}, {_eur(today.reserved)} reserved for {jobs} not known yet; get_status settles what has ended"
+
+
+def _eur(cents: int) -> str:
+    return f"{cents / 100:.2f} EUR"
+
+
+def _day(desk: Desk) -> str:
+    return desk.now().date().isoformat()

@@ -7,7 +7,7 @@ from typing import Literal
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.store.records import StoredJob, Submission
 
-Verdict = Literal["nothing", "answer", "replaced", "unseen", "lost", "guessed"]
+Verdict = Literal["nothing", "answer", "replaced", "unseen", "gone", "lost", "guessed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Known:
     """What is known of a question under one name of its account.
 
     `verdict` is about `submission`: it answers; a resubmit takes its place; nobody has seen its end, so that it answers
-    a resubmit too unless it came to nothing; its answer was lost; or a former version guessed which job is its own.
+    a resubmit too unless it came to nothing; its service no longer knew its job; its answer was lost; or a former
+    version guessed which job is its own.
     `fallen`: the submissions before it whose jobs came to nothing, the latest first.
     """
 
@@ -50,7 +51,7 @@ def _verdict(one: Submission, stored: StoredJob | None, *, resubmit: bool) -> Ve
     if one.state == "adopted":
         return "guessed"
     if not resubmit:
-        return "answer"
+        return "gone" if stored is not None and stored.gone_at else "answer"
     free_to_ask_again = one.backend == "local" and one.replaces is None  # else this may be the same wish once more
     return "replaced" if free_to_ask_again or (stored is not None and stored.job.finished) else "unseen"
 

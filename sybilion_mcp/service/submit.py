@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sybilion_mcp.contract.jobs import Job
@@ -16,9 +17,9 @@ from sybilion_mcp.service.account import identify, note_account
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ledger import reconcile
-from sybilion_mcp.service.sending import being_sent, send
+from sybilion_mcp.service.sending import arrived, being_sent, send
 from sybilion_mcp.service.spend import Expectation, account_of, expected_for, over_cap, pass_gate
-from sybilion_mcp.service.validate import remember
+from sybilion_mcp.service.validate import remember, series_id_of
 from sybilion_mcp.store.records import OverCap, StoredSeries, Submission, new_id, timestamp
 
 
@@ -83,9 +84,12 @@ async def submit(desk: Desk, order: Order) -> Submitted:
     try:
         begun = await desk.store.begin_submission(question, cap_eur_cents=desk.settings.spend_cap_eur_cents)
     except OverCap as over:
-        raise over_cap(desk, over.spent) from over
-    if not begun:
-        raise being_sent()
+        raise await over_cap(desk, over.spent, expected) from over
+    if not begun:  # another call was faster
+        answer = await arrived(desk, question.request_hash)
+        if answer is None or answer.job_id is None or answer.submission_id == replaces:
+            raise being_sent()
+        return await _reused(desk, answer)
     job_id = await send(desk, backend, question)
     return Submitted(job_id, False, question.backend, question.series_id, None, question.created_at, expected)
 
@@ -176,6 +180,16 @@ async def _series(desk: Desk, order: Order) -> StoredSeries:
         )
     series_id = await remember(desk, monthly.points, order.options)
     return await _known_series(desk, series_id)
+
+
+async def kept_as(desk: Desk, order: Order) -> str | None:
+    """The series_id under which the numbers of an order are remembered by now, where it brought them itself."""
+    if order.series is None or order.series_id is not None:
+        return None
+    series_id = series_id_of(to_monthly(points_of(order.series), "none", "none", desk.today()).points)
+    with suppress(Refusal):  # that the store cannot be used now is no news: the call failed
+        return series_id if await desk.store.series(series_id) else None
+    return None
 
 
 async def _known_series(desk: Desk, series_id: str) -> StoredSeries:

@@ -75,10 +75,14 @@ def _without_errors(options: Options, problems: Sequence[Problem]) -> Options:
     return replace(options, **dict.fromkeys(refused.intersection(Options.__slots__)))
 
 
+def series_id_of(points: Mapping[str, float]) -> str:
+    content = json.dumps(dict(points), separators=(",", ":")).encode()
+    return f"s_{hashlib.sha256(content).hexdigest()[:12]}"
+
+
 async def remember(desk: Desk, points: Mapping[str, float], options: Options) -> str:
     """Keep a sound series under the hash of its content."""
-    content = json.dumps(dict(points), separators=(",", ":")).encode()
-    series_id = f"s_{hashlib.sha256(content).hexdigest()[:12]}"
+    series_id = series_id_of(points)
     await desk.store.put_series(
         StoredSeries(
             series_id,

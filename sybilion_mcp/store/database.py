@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sybilion_mcp.store.failures import storage_failed
+from sybilion_mcp.store.failures import emptied_database, storage_failed
 from sybilion_mcp.store.migrations import MIGRATIONS
 from sybilion_mcp.store.sqlite import BUSY_SECONDS, open_sqlite, patiently
 from sybilion_mcp.store.tables import metadata
@@ -21,6 +22,8 @@ _UNREADABLE = (OSError, sqlite3.Error, DatabaseError, json.JSONDecodeError, Unic
 """What comes of a damaged or locked file, a full disk, missing rights, or rows that were not written by a store."""
 READING_SECONDS = 3.0
 """For a lock that keeps even readers out: such ones are short, or held for long."""
+MAKING_SECONDS = 10.0
+"""An empty file older than this is none that somebody is just making."""
 _CONNECTIONS = 15
 """At once: as many as the engine gives without waiting, which could not be cancelled."""
 _STATEMENT_SECONDS = 0.1
@@ -77,11 +80,21 @@ class Database:
         """Several may open the file at once, as processes do."""
         if self._engine is not None:
             return self._engine
+        await self._refuse_emptied()
         return self._first(
             await open_sqlite(
                 self._path, metadata, migrations=MIGRATIONS, busy_seconds=_STATEMENT_SECONDS, patience=0.0
             )
         )
+
+    async def _refuse_emptied(self) -> None:
+        """SQLite takes an empty file for a new database. It is one only while another process is just making it."""
+        try:
+            found = await anyio.Path(self._path).stat()
+        except OSError:  # there is none yet; what else may be wrong shows when it is opened
+            return
+        if found.st_size == 0 and abs(time.time() - found.st_mtime) > MAKING_SECONDS:
+            raise emptied_database()
 
     def _first(self, engine: AsyncEngine) -> AsyncEngine:
         """The engine of whoever was first is that of all; one that nobody has connected holds nothing."""

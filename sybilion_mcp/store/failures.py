@@ -45,10 +45,14 @@ def newer_database(name: str) -> Refusal:
     )
 
 
-def _damaged() -> Refusal:
+def emptied_database() -> Refusal:
+    return _damaged("empty (0 bytes), which no database in use is")
+
+
+def _damaged(how: str = "damaged") -> Refusal:
     return Refusal(
         "storage_failed",
-        "The database desk.db in the data folder is damaged; it was left as it is.",
+        f"The database desk.db in the data folder is {how}; it was left as it is.",
         "Put a copy made earlier in its place, or move it aside (SYBILION_MCP_HOME names the folder). Without it "
         f"nobody here knows what was submitted before: {_BEFORE_PAYING}.",
     )

@@ -54,12 +54,25 @@ class OverCap(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """EUR cents of a day: `paid`, and `reserved` for so many `open` submissions whose cost is not known yet."""
+
+    paid: int
+    reserved: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredJob:
-    """`seen_at`: when the job was last seen to be so; None where that was not written down."""
+    """`seen_at`: when the job was last seen to be so; None where that was not written down.
+
+    `gone_at`: since when its backend does not know it any longer.
+    """
 
     job: Job
     backend: str
     seen_at: str | None = None
+    gone_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from sqlalchemy import and_, delete, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sybilion_mcp.store import shelf, statements
-from sybilion_mcp.store.records import RememberedJob
-from sybilion_mcp.store.tables import jobs, submissions
+from sybilion_mcp.store.records import KeptForecast, RememberedJob
+from sybilion_mcp.store.tables import artifacts, jobs, submissions
 
 OF_JOB = and_(submissions.c.job_id == jobs.c.job_id, submissions.c.state != "forgotten")
 
@@ -24,6 +24,20 @@ async def found(connection: AsyncConnection, limit: int, status: str | None) -> 
         )
         for row in rows
     ]
+
+
+async def kept_forecasts(connection: AsyncConnection, limit: int, series_id: str | None) -> list[KeptForecast]:
+    forecast = select(artifacts.c.name).where(artifacts.c.job_id == jobs.c.job_id, artifacts.c.name == "forecast.json")
+    completed = func.json_extract(jobs.c.snapshot, "$.status") == "completed"
+    query = (
+        select(jobs.c.job_id, submissions.c.series_id)
+        .select_from(jobs.outerjoin(submissions, OF_JOB))
+        .where(completed, forecast.exists())
+        .where(true() if series_id is None else submissions.c.series_id == series_id)
+        .order_by(jobs.c.first_seen_at.desc())
+        .limit(limit)
+    )
+    return [KeptForecast(*row) for row in (await connection.execute(query)).all()]
 
 
 async def forget(connection: AsyncConnection, job_id: str) -> bool:

@@ -69,7 +69,8 @@ def _make_private(path: Path) -> None:
     """Make the missing folders (0700) and the file (0600); SQLite gives its side files the mode of the file."""
     for folder in reversed([folder for folder in path.parents if not folder.exists()]):
         folder.mkdir(mode=0o700, exist_ok=True)
-    path.touch(mode=0o600)
+    if not path.exists():  # to touch one that is there would make it look new
+        path.touch(mode=0o600)
 
 
 def _prepare(busy_seconds: float, connection: Any, _record: object) -> None:

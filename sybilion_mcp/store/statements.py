@@ -7,7 +7,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
 from sybilion_mcp.store.records import StoredJob, Submission, now
-from sybilion_mcp.store.tables import jobs, submissions
+from sybilion_mcp.store.tables import artifacts, jobs, submissions
 
 MAY_STAND = submissions.c.state.not_in(("rejected", "fallen", "forgotten"))
 """Of a submission: it answers its question again when what replaced it goes."""
@@ -36,6 +36,30 @@ def spent_since(since: str) -> Any:
     joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
     query = select(func.coalesce(func.sum(cost), 0)).select_from(joined)
     return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+
+
+def paid_and_reserved(since: str) -> Any:
+    """EUR cents and a number: what is known to be paid, what counts for the others, and how many these are.
+
+    Of a forgotten job there is nothing more to learn: what it counts with is as good as paid.
+    """
+    joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
+    known = func.coalesce(or_(and_(_SETTLED, _FINAL >= 0), submissions.c.state == "forgotten"), False)
+    cost = func.coalesce(BOOKED, submissions.c.expected_eur_cents)
+    sums = (case((known, cost), else_=0), case((known, 0), else_=cost), case((or_(known, cost == 0), 0), else_=1))
+    query = select(*(func.coalesce(func.sum(one), 0) for one in sums)).select_from(joined)
+    return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+
+
+def lose_job(job_id: str) -> Any:
+    """Note since when its backend does not know an unfinished job any longer; a later look at it drops that note."""
+    status = func.json_extract(jobs.c.snapshot, "$.status")
+    settled = func.coalesce(func.json_extract(jobs.c.snapshot, "$.settled"), 0)
+    unfinished = or_(status.not_in(FINAL_STATUSES), and_(status == "completed", settled == 0))
+    unnoted = func.json_extract(jobs.c.snapshot, "$.gone_at").is_(None)
+    kept = select(artifacts.c.name).where(artifacts.c.job_id == jobs.c.job_id)
+    noted = update(jobs).values(snapshot=func.json_set(jobs.c.snapshot, "$.gone_at", now()))
+    return noted.where(jobs.c.job_id == job_id, unfinished, unnoted, ~kept.exists())
 
 
 def add_job(job: Job, backend: str) -> Any:
@@ -67,7 +91,8 @@ def _seen(job: Job) -> dict[str, Any]:
 
 
 def job_in(row: Row[Any]) -> StoredJob:
-    return StoredJob(Job.model_validate(row.snapshot), row.backend, row.snapshot.get("seen_at"))
+    seen = row.snapshot
+    return StoredJob(Job.model_validate(seen), row.backend, seen.get("seen_at"), seen.get("gone_at"))
 
 
 def submission_in(row: Row[Any]) -> Submission:

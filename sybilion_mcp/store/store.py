@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
-from sqlalchemy import func, insert, or_, select, true
+from sqlalchemy import func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -18,6 +18,7 @@ from sybilion_mcp.store.records import (
     KeptForecast,
     OverCap,
     RememberedJob,
+    Spent,
     StoredJob,
     StoredSeries,
     Submission,
@@ -184,20 +185,8 @@ class Store:
 
     async def kept_forecasts(self, limit: int, series_id: str | None = None) -> list[KeptForecast]:
         """Completed jobs whose forecast is kept, those that were seen last first; of one series, or of all."""
-        forecast = select(artifacts.c.name).where(
-            artifacts.c.job_id == jobs.c.job_id, artifacts.c.name == "forecast.json"
-        )
-        completed = func.json_extract(jobs.c.snapshot, "$.status") == "completed"
-        query = (
-            select(jobs.c.job_id, submissions.c.series_id)
-            .select_from(jobs.outerjoin(submissions, remembered.OF_JOB))
-            .where(completed, forecast.exists())
-            .where(true() if series_id is None else submissions.c.series_id == series_id)
-            .order_by(jobs.c.first_seen_at.desc())
-            .limit(limit)
-        )
         async with self._begin() as connection:
-            return [KeptForecast(*row) for row in (await connection.execute(query)).all()]
+            return await remembered.kept_forecasts(connection, limit, series_id)
 
     async def points_of(self, series_ids: Collection[str]) -> dict[str, Mapping[str, float]]:
         """The numbers of several series, by their ids."""
@@ -214,6 +203,11 @@ class Store:
         """EUR cents: what settled jobs submitted since then cost, and what the others are expected to."""
         async with self._begin() as connection:
             return int(await connection.scalar(statements.spent_since(since)) or 0)
+
+    async def paid_and_reserved(self, since: str) -> Spent:
+        """The same, told apart."""
+        async with self._begin() as connection:
+            return Spent(*(await connection.execute(statements.paid_and_reserved(since))).one())
 
     async def account_names(self, token: str) -> list[str]:
         """Under which names the questions of a token's account may stand, that of the account first; none if unknown.
@@ -262,6 +256,11 @@ class Store:
                 return False
             await connection.execute(statements.put_job(job, backend))
         return True
+
+    async def lose_job(self, job_id: str, *, patience: float = BUSY_SECONDS) -> None:
+        """Its backend does not know it any longer; of a job that is finished or kept that is nothing new."""
+        async with self._begin(writing=True, patience=patience) as connection:
+            await connection.execute(statements.lose_job(job_id))
 
     async def job(self, job_id: str) -> StoredJob | None:
         async with self._begin() as connection:

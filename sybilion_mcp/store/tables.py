@@ -54,7 +54,7 @@ jobs = Table(
     metadata,
     Column("job_id", String, primary_key=True),
     Column("backend", String, nullable=False),
-    Column("snapshot", JSON, nullable=False),  # the job as the backend last described it, and when it did (`seen_at`)
+    Column("snapshot", JSON, nullable=False),  # the job as last described, when it was (`seen_at`), `gone_at`
     Column("first_seen_at", String, nullable=False),
 )
 

@@ -10,7 +10,7 @@ from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 
 from sybilion_mcp import hints
 from sybilion_mcp.backends.base import BackendError
-from sybilion_mcp.hints import Failure, Refusal, Subject
+from sybilion_mcp.hints import About, Failure, Refusal, Subject
 from sybilion_mcp.next_step import shown
 from sybilion_mcp.service.arguments import problem_data
 
@@ -87,6 +87,8 @@ def answering(function: ToolFunction[Arguments]) -> ToolFunction[Arguments]:
             return await function(*args, **kwargs)
         except (Refusal, BackendError) as error:
             return failed(hints.explain(error, subject(kwargs)))
+        except About as about:
+            return failed(hints.explain(about.error, subject({**kwargs, **about.arguments})))
         except Exception:  # the edge: a bug of ours must reach the log, and the model as a failure
             log.exception("%s failed", name)
             return failed(hints.unexpected(subject(kwargs)))

@@ -7,13 +7,14 @@ from mcp.server.mcpserver import Context, ElicitationResult, Resolve
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from sybilion_mcp.backends.base import AnswerError
+from sybilion_mcp.backends.base import AnswerError, BackendError
+from sybilion_mcp.hints import About, Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import is_too_many_jobs, too_many_jobs
 from sybilion_mcp.service.offer import Offer
 from sybilion_mcp.service.spend import Expectation, duration, euros
-from sybilion_mcp.service.submit import Order, Submitted, submit
+from sybilion_mcp.service.submit import Order, Submitted, kept_as, submit
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.consent import Consent, agreed, ask, offered, order_of
 from sybilion_mcp.tools.parameters import (
@@ -69,7 +70,15 @@ async def submit_forecast(
     """
     desk = ctx.request_context.lifespan_context
     try:
-        return _render(await submit(desk, agreed(ctx, order, offer, consent)))
+        return _render(await _submitted(desk, agreed(ctx, order, offer, consent)))
+    except (Refusal, BackendError) as error:
+        kept = await kept_as(desk, order)
+        raise About(error, {} if kept is None else {"series_id": kept}) from error
+
+
+async def _submitted(desk: Desk, order: Order) -> Submitted:
+    try:
+        return await submit(desk, order)
     except AnswerError as error:
         if is_too_many_jobs(error):
             raise await too_many_jobs(desk, error.backend) from error

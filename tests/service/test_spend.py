@@ -186,6 +186,40 @@ async def test_the_daily_cap_counts_what_is_running_and_what_was_charged(
     assert len(api.submits) == 4
 
 
+async def test_over_the_cap_one_hears_what_is_paid_what_is_held_and_what_would_fit(
+    open_desk: OpenDesk, api: HostedApi
+) -> None:
+    desk = open_desk(spend_cap_eur_cents=DEAR + 2 * CHEAP)
+    paid = await submit(desk, another(1))
+    await submit(desk, another(2))
+    api.finish(paid.job_id, cents=40)
+    await seen(desk, paid.job_id)
+    await submit(desk, another(3, backend="local"))
+    await submit(desk, another(4))
+
+    refusal = await refusal_of(submit(desk, another(5, driver_limit=None)))
+
+    assert "expected to cost 2.19 to 3.92 EUR" in refusal.message
+    assert "the day may pass its cap of 5.18 EUR" in refusal.message
+    assert "0.40 EUR paid, 1.26 EUR reserved for 2 jobs whose costs are not known yet; get_status" in refusal.message
+    assert refusal.hint.startswith("Leave outside drivers away with driver_limit=0 (0.52 to 0.63 EUR), which fits, ")
+    assert "tomorrow" in refusal.hint
+    assert (await submit(desk, another(5))).job_id in api.jobs
+
+
+async def test_what_is_dearer_than_the_whole_cap_is_not_put_off_until_tomorrow(
+    open_desk: OpenDesk, api: HostedApi
+) -> None:
+    refusal = await refusal_of(submit(open_desk(spend_cap_eur_cents=300), order(driver_limit=None)))
+    without = await refusal_of(submit(open_desk(spend_cap_eur_cents=CHEAP - 1), order()))
+
+    assert "by itself it may cost more than the cap of 3.00 EUR a day" in refusal.message
+    assert "driver_limit=0" in refusal.hint
+    assert "driver_limit=0" not in without.hint
+    assert "tomorrow" not in refusal.hint + without.hint
+    assert api.submits == []
+
+
 async def test_the_daily_cap_counts_what_other_processes_spent(open_desk: OpenDesk, api: HostedApi) -> None:
     await submit(open_desk(), another(1))
 

@@ -16,7 +16,7 @@ from sybilion_mcp.backends import sybilion
 from sybilion_mcp.backends.base import AnswerError, BackendError
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.service import ledger
+from sybilion_mcp.service import ledger, sending
 from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
@@ -24,7 +24,7 @@ from sybilion_mcp.service.proof import MAX_INPUT_BYTES
 from sybilion_mcp.service.submit import Order, Submitted, submit
 from sybilion_mcp.service.validate import validate
 from sybilion_mcp.store.database import Database
-from sybilion_mcp.store.records import Submission
+from sybilion_mcp.store.records import Submission, timestamp
 from tests.conftest import TODAY, good_series, until
 from tests.hosted import Fault, HostedApi, ImpatientDesk, cut, error, garbage, proxy_error, reset, silence
 from tests.service.conftest import OpenDesk
@@ -195,23 +195,142 @@ async def test_the_embedded_engine_answers_a_question_once_too(open_desk: OpenDe
     assert (again.job_id, again.reused) == (made.job_id, True)
 
 
-async def test_several_who_ask_at_once_make_one_job(open_desk: OpenDesk, api: HostedApi) -> None:
-    outcomes: list[str] = []
+@pytest.mark.parametrize("backend", ["sybilion", "local"])
+@pytest.mark.parametrize("together", [True, False])
+async def test_several_who_ask_at_once_get_one_job(
+    open_desk: OpenDesk, monkeypatch: pytest.MonkeyPatch, backend: str, together: bool
+) -> None:
+    """In one process, or each in its own."""
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(sending, "WAITED_SECONDS", 9)
+    outcomes: list[Submitted] = []
+    one = open_desk(backend=backend)
 
     async def ask(desk: Desk) -> None:
-        try:
-            outcomes.append((await submit(desk, order())).job_id)
-        except Refusal as refusal:
-            outcomes.append(refusal.code)
+        outcomes.append(await submit(desk, order()))
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             for _ in range(5):
-                group.start_soon(ask, open_desk())
+                group.start_soon(ask, one if together else open_desk(backend=backend))
 
+    assert len({made.job_id for made in outcomes}) == 1
+    assert sorted(made.reused for made in outcomes) == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_who_asks_while_another_call_is_sending_hears_that_nothing_is_lost(
+    patient: Desk, open_desk: OpenDesk, api: HostedApi, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    monkeypatch.setattr(sending, "WAITED_SECONDS", 0)
+    heard: list[Refusal] = []
+
+    async def ask() -> None:
+        heard.append(await unknown(patient if together else open_desk(), order()))
+
+    made = await in_flight(patient, api, ask)
+
+    assert heard[0].retry_after_s == 5
+    assert "is being sent by another call" in heard[0].message
+    assert "lost" not in heard[0].message
+    assert (await asked(open_desk(), order())).job_id == made.job_id
+    assert not [one for one in api.requests if "/jobs" in one]
+
+
+async def test_who_waits_asks_itself_when_the_other_call_was_declined(
+    patient: Desk, open_desk: OpenDesk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(sending, "WAITED_SECONDS", 9)
+    api.next("submit", error(402, "no credit"))
+    second: list[Submitted] = []
+
+    async def ask() -> None:
+        second.append(await submit(open_desk(), order()))
+
+    async def first() -> None:
+        with pytest.raises(AnswerError):
+            await submit(patient, order())
+
+    with anyio.fail_after(20):
+        async with held_back(api) as go, anyio.create_task_group() as group:
+            group.start_soon(first)
+            await until(lambda: "held back" in api.requests)
+            group.start_soon(ask)
+            go.set()
+
+    assert [made.reused for made in second] == [False]
+    assert list(api.jobs) == [second[0].job_id]
+
+
+async def test_the_same_numbers_described_otherwise_at_once_are_two_questions(
+    patient: Desk, open_desk: OpenDesk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are one after the other."""
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(sending, "WAITED_SECONDS", 9)
+    made: list[Submitted] = []
+
+    async def ask(desk: Desk, title: str) -> None:
+        made.append(await submit(desk, order(title=title)))
+
+    with anyio.fail_after(20):
+        async with held_back(api) as go, anyio.create_task_group() as group:
+            group.start_soon(ask, patient, TITLE)
+            await until(lambda: "held back" in api.requests)
+            group.start_soon(ask, open_desk(), f"{TITLE}, again")
+            go.set()
+
+    assert [one.reused for one in made] == [False, False]
+    assert len(api.jobs) == 2
+
+
+# Jobs that the service forgot
+
+
+@pytest.mark.parametrize("backend", ["sybilion", "local"])
+async def test_a_job_that_the_service_forgot_is_no_answer_for_good(
+    open_desk: OpenDesk, api: HostedApi, backend: str
+) -> None:
+    desk = open_desk(backend=backend)
+    made = await asked(desk, order())
+    here = desk.backend()
+    if backend == "local":
+
+        async def gone(job_id: str) -> Any:
+            raise AnswerError("job", 404, None, None)
+
+        here.job = gone  # type: ignore[method-assign]  # the engine has lost its table
+    else:
+        api.forget(made.job_id)
+    with pytest.raises(BackendError):
+        await follow(desk, made.job_id, 0, silent)
+
+    if backend == "local":
+        again = await asked(desk, order())
+        assert (again.reused, again.job_id != made.job_id) == (False, True)
+        return
+    refusal = await refusal_of(submit(desk, order()))
+    assert refusal.code == "job_not_found"
+    assert f"no longer knows its job {made.job_id}" in refusal.message
+    assert "dashboard" in refusal.hint
+    assert "resubmit=true" in refusal.hint
     assert len(api.submits) == 1
-    assert set(outcomes) <= {*api.jobs, "submission_unknown"}
-    assert (await asked(open_desk(), order())).reused
+    again = await asked(desk, order(resubmit=True))
+    assert (again.reused, (await asked(desk, order())).job_id) == (False, again.job_id)
+
+
+async def test_a_job_that_was_unknown_only_for_a_while_answers_again(hosted: Desk, api: HostedApi) -> None:
+    made = await asked(hosted, order())
+    api.next("job", error(404, "job not found"))
+    with pytest.raises(BackendError):
+        await follow(hosted, made.job_id, 0, silent)
+
+    assert (await asked(hosted, order())).job_id == made.job_id
+    known = await hosted.store.job(made.job_id)
+    assert known is not None
+    assert known.gone_at is None
+    assert len(api.submits) == 1
 
 
 # Asking anew
@@ -606,7 +725,9 @@ async def test_a_submit_whose_process_died_on_the_way_is_found(open_desk: OpenDe
     await store.retire_submission(known.submission_id)
     api.artifacts["another"] = api.artifacts[made.job_id]
     api.jobs["another"] = {**api.jobs[made.job_id], "job_id": "another"}
-    assert await store.begin_submission(replace(known, submission_id="s", state="sending", job_id=None))
+    before = timestamp(datetime.now(UTC) - 2 * sending.SENT_WITHIN)
+    died = replace(known, submission_id="s", state="sending", job_id=None, created_at=before)
+    assert await store.begin_submission(died)
 
     found = await asked(open_desk(), order())
 
@@ -835,11 +956,14 @@ async def test_resubmit_after_an_answer_that_cannot_be_found_asks_anew(open_desk
     assert (await asked(open_desk(), order())).job_id == made.job_id
 
 
-async def test_a_resubmit_does_not_overtake_one_that_is_just_being_sent(open_desk: OpenDesk, api: HostedApi) -> None:
+async def test_a_resubmit_does_not_overtake_one_that_is_just_being_sent(
+    open_desk: OpenDesk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(lost, open_desk(), api, silence(handled=True))
             await until(lambda: len(api.submits) == 1)
+            monkeypatch.setattr(sending, "WAITED_SECONDS", 0)
             await unknown(open_desk(), order(resubmit=True))
 
     assert len(api.submits) == 1
@@ -1268,7 +1392,11 @@ async def in_flight(desk: Desk, api: HostedApi, meanwhile: Callable[[], Awaitabl
     return made[0]
 
 
-async def test_a_submit_on_its_way_from_here_is_not_lost_however_late_it_is(patient: Desk, api: HostedApi) -> None:
+async def test_a_submit_on_its_way_from_here_is_not_lost_however_late_it_is(
+    patient: Desk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "WAITED_SECONDS", 0)
+
     async def hours_later() -> None:
         for hours in (1, 2, 3):
             patient.now = lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """Waiting for a database that others have locked: as long as one is ready to, also to open it, and among many."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -40,6 +41,29 @@ async def told(work: Callable[[], Awaitable[object]]) -> float:
         await work()
     assert "locked" in caught.value.message
     return time.monotonic() - began
+
+
+async def test_a_database_that_was_emptied_is_not_taken_for_a_new_one(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "desk.db"
+    file.write_bytes(b"")
+    long_ago = time.time() - 2 * database.MAKING_SECONDS
+    os.utime(file, (long_ago, long_ago))
+
+    for _ in range(2):
+        with pytest.raises(Refusal) as caught:
+            await store.job("j1")
+        assert caught.value.code == "storage_failed"
+        assert "empty (0 bytes)" in caught.value.message
+        assert "check the jobs on the dashboard before paying again" in caught.value.hint
+    assert file.stat().st_size == 0
+
+
+async def test_an_empty_file_that_is_just_being_made_becomes_a_database(tmp_path: Path) -> None:
+    (tmp_path / "desk.db").touch()
+    store = Store(tmp_path)
+
+    assert await store.job("j1") is None
+    await store.aclose()
 
 
 async def test_a_reader_waits_no_longer_where_the_file_is_to_be_opened(

@@ -25,7 +25,7 @@ from sybilion_mcp.settings import Settings
 from sybilion_mcp.tools.consent import order_of
 from sybilion_mcp.tools.submit_forecast import submit_forecast
 from tests.conftest import ERAS, TODAY, good_series
-from tests.hosted import HostedApi, ImpatientDesk, reset, serving
+from tests.hosted import HostedApi, ImpatientDesk, error, reset, serving
 from tests.service.orders import TITLE, order
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +167,23 @@ async def test_whoever_accepts_agrees_to_what_was_shown(connect: Connect, api: H
 async def test_to_accept_without_a_word_is_to_agree(connect: Connect, api: HostedApi, content: dict[str, Any]) -> None:
     async with connect(Person(ElicitResult(action="accept", content=content))) as client:
         assert not (await submit(client)).is_error
+
+
+async def test_after_a_failure_the_numbers_have_a_series_id(connect: Connect, api: HostedApi) -> None:
+    person = Person(ElicitResult(action="decline"))
+    async with connect(person) as client:
+        declined = failure_of(await submit(client))
+        wrong = failure_of(await submit(client, soft_horizon=13))
+        person.answer = ACCEPT
+        api.next("submit", error(402, "no credit"))
+        unpaid = failure_of(await submit(client))
+        broken = failure_of(await submit(client, series={"2026-01-01": 1.0, "2026-01-02": 2.0}))
+        person.answer = ACCEPT
+        made = await submit(client, **{"series": None, **declined["next"]["arguments"], "backend": "sybilion"})
+
+    assert declined["next"]["arguments"]["series_id"] == data_of(made)["series_id"]
+    assert wrong["next"]["arguments"]["series_id"] == unpaid["next"]["arguments"]["series_id"]
+    assert "series_id" not in broken["next"]["arguments"]
 
 
 @pytest.mark.parametrize(
