@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test lint types check clients clean
 
 demo: .venv/installed ## the main job, on the embedded engine: no key, no network
 	$(RUN) -m sybilion_mcp demo
@@ -16,7 +16,7 @@ lint: .venv/installed
 types: .venv/installed
 	$(RUN) -m mypy
 
-check: .venv/installed
+check: .venv/installed .venv-client/installed
 	$(RUN) -m pytest -n auto --cov --cov-report=term
 
 .venv/installed: pyproject.toml
@@ -25,5 +25,18 @@ check: .venv/installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[engine,files,dev]'
 	touch .venv/installed
 
+clients: .venv-client/installed .clients/installed ## other people's clients, for tests/clients; without npm those of it are skipped
+
+.venv-client/installed: ## an environment with the client of an earlier SDK
+	$(PYTHON) -m venv .venv-client
+	.venv-client/bin/python -m pip install --quiet --disable-pip-version-check 'mcp==1.30.0'
+	touch .venv-client/installed
+
+.clients/installed: tests/clients/package.json
+	mkdir -p .clients
+	cp tests/clients/package.json .clients/package.json
+	cd .clients && npm install --no-audit --no-fund --ignore-scripts --no-package-lock --loglevel=error
+	touch .clients/installed
+
 clean:
-	rm -rf .venv .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-client .clients .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,12 @@
-"""The command line: serve (the default), demo, sandbox, explain, drivers, jobs."""
+"""The command line: serve (the default), demo, sandbox, explain, drivers, jobs, config, doctor."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sybilion_mcp import __version__
 
@@ -34,9 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sybilion-mcp {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="the MCP server over stdio (the default)")
-    serve.add_argument("--transport", choices=["stdio"], default="stdio")
+    serve = commands.add_parser("serve", help="the MCP server over stdio (the default) or HTTP")
+    serve.add_argument("--transport", choices=["stdio", "http"], default="stdio")
+    serve.add_argument("--host", default="127.0.0.1", help="for HTTP; from other machines a key is needed")
+    serve.add_argument("--port", type=int, default=8000, help="for HTTP; 0 takes a free one")
     serve.add_argument("--backend", choices=["local", "sybilion"], help="who forecasts unless a call says otherwise")
+    serve.add_argument("--toolset", choices=["core", "all"], help="the five tools of a forecast (the default), or all")
     serve.add_argument("--read-only", action="store_true", default=None, help="no submits, no files written")
     serve.add_argument(
         "--allow-dir", action="append", type=Path, metavar="DIR", help="a folder whose files may be used; repeatable"
@@ -49,10 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--value-column")
     demo.set_defaults(run=_demo)
 
-    sandbox = commands.add_parser("sandbox", help="a Sybilion-compatible API on a port, on the embedded engine")
-    sandbox.add_argument("--host", default="127.0.0.1")
-    sandbox.add_argument("--port", type=int, default=8484, help="0 takes a free one")
-    sandbox.set_defaults(run=_sandbox)
+    _add_sandbox(commands.add_parser("sandbox", help="a Sybilion-compatible API on a port, on the embedded engine"))
 
     explain = commands.add_parser("explain", help="the report on a folder of downloaded artifacts, or on a job")
     explain.add_argument(
@@ -66,7 +67,29 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_drivers(commands.add_parser("drivers", help="your folder of series that may drive a forecast"))
     _add_jobs(commands.add_parser("jobs", help="the jobs that are remembered here, and what is kept of them"))
+    _add_config(commands.add_parser("config", help="a ready block for the settings of a client"))
+    _add_doctor(commands.add_parser("doctor", help="what is configured, reachable and wrong, and what to do"))
     return parser
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8484, help="0 takes a free one")
+    parser.add_argument("--openapi", action="store_true", help="print the description of the API (OpenAPI 3.1) and end")
+    parser.add_argument("--tier", type=int, choices=[1, 2, 3], default=3, help="1 allows little, 3 (the default) much")
+    for flag, name, lowest, unit, said in _SANDBOX_NUMBERS:
+        kind, absent = _number(lowest), argparse.SUPPRESS
+        parser.add_argument(flag, dest=name, type=kind, default=absent, metavar=unit, help=said)
+    parser.set_defaults(run=_sandbox)
+
+
+_SANDBOX_NUMBERS = (
+    ("--balance", "credit_eur_cents", 0, "EUR_CENTS", "what a new account begins with"),
+    ("--max-jobs", "max_jobs", 1, "N", "unfinished jobs of an account, instead of its tier's"),
+    ("--requests-per-minute", "requests_per_minute", 1, "N", "of an account, instead of its tier's"),
+    ("--job-seconds", "job_seconds", 0, "SECONDS", "that every job runs at least"),
+    ("--retention", "retention_seconds", 0, "SECONDS", "after which settled jobs are gone; never by default"),
+)
 
 
 def _add_drivers(parser: argparse.ArgumentParser) -> None:
@@ -117,10 +140,42 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
     forget.set_defaults(run=_jobs_forget)
 
 
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    clients = ["claude-desktop", "claude-code", "cursor", "vscode", "python"]
+    parser.add_argument("client", choices=clients, metavar="CLIENT", help=", ".join(clients))
+    parser.add_argument("--backend", choices=["local", "sybilion"], help="as for serve")
+    parser.add_argument("--toolset", choices=["core", "all"], help="as for serve")
+    parser.add_argument("--allow-dir", action="append", type=Path, metavar="DIR", help="as for serve; repeatable")
+    parser.add_argument("--http", metavar="URL", help="of a server that runs already, instead of starting one")
+    parser.set_defaults(run=_config)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", choices=["local", "sybilion"], help="as for serve")
+    parser.add_argument("--allow-dir", action="append", type=Path, metavar="DIR", help="as for serve; repeatable")
+    parser.add_argument("--json", action="store_true", help="the findings as data")
+    parser.set_defaults(run=_doctor)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.logs import start_logging
     from sybilion_mcp.server import build_server
 
-    build_server(_settings(arguments)).run(arguments.transport)
+    settings = _settings(arguments)
+    start_logging(settings.log_level)
+    if arguments.transport == "http":
+        return _serve_http(settings, arguments.host, arguments.port)
+    build_server(settings).run("stdio")
+    return 0
+
+
+def _serve_http(settings: "Settings", host: str, port: int) -> int:
+    from sybilion_mcp.http.serve import serve_http
+
+    try:
+        serve_http(settings, host, port)
+    except (ValueError, OSError) as error:
+        return _complain(str(error))
     return 0
 
 
@@ -131,13 +186,33 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
+    if arguments.openapi:
+        from sybilion_mcp.engine.description import print_description
+
+        return print_description()
     if find_spec("statsforecast") is None:
         return _complain("The embedded engine is not installed: pip install 'sybilion-mcp[engine]'")
     from sybilion_mcp.engine.sandbox import serve_sandbox
+    from sybilion_mcp.engine.terms import TIERS, Terms
 
+    given = vars(arguments)
+    caps = {name: given[name] for name in ("max_jobs", "requests_per_minute") if name in given}
+    rest = {name: given[name] for name in ("credit_eur_cents", "job_seconds", "retention_seconds") if name in given}
+    terms = Terms(tier=replace(TIERS[arguments.tier], **caps), **rest)
     settings = _settings(arguments)
-    serve_sandbox(arguments.host, arguments.port, settings.home / "sandbox", settings.drivers_file)
+    serve_sandbox(arguments.host, arguments.port, settings.home / "sandbox", settings.drivers_file, terms)
     return 0
+
+
+def _number(lowest: int) -> Callable[[str], int]:
+    """Of an option: a whole number from `lowest` to a thousand million."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not lowest <= int(text[:12]) <= 10**9:
+            raise argparse.ArgumentTypeError(f"a whole number from {lowest} to 1,000,000,000 is expected")
+        return int(text)
+
+    return number
 
 
 def _explain(arguments: argparse.Namespace) -> int:
@@ -190,6 +265,20 @@ def _jobs_forget(arguments: argparse.Namespace) -> int:
     return forget_job(_settings(arguments), arguments.job, ask=not arguments.yes)
 
 
+def _config(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.config_command import config
+
+    given = {"--backend": arguments.backend, "--toolset": arguments.toolset}
+    asked = {flag: value for flag, value in given.items() if value}
+    return config(arguments.client, _settings(arguments), asked, url=arguments.http)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from sybilion_mcp.doctor.command import doctor
+
+    return doctor(_flags(arguments), as_json=arguments.json)
+
+
 def _settings(arguments: argparse.Namespace) -> "Settings":
     """The environment, with the flags of the command on top; its secrets are told nowhere.
 
@@ -200,16 +289,21 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     from sybilion_mcp.known_secrets import keep_secret
     from sybilion_mcp.settings import Settings, variable
 
-    flags = {name: getattr(arguments, name, None) for name in ("backend", "read_only")}
-    flags["allow_dirs"] = getattr(arguments, "allow_dir", None)
     try:
-        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+        settings = Settings(**_flags(arguments))
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             _complain(f"{variable(str(detail['loc'][0]))}: {detail['msg'].removeprefix('Value error, ')}")
         raise SystemExit(2) from None
     keep_secret(settings.secrets)
     return settings
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the command was told, by the names of the settings."""
+    flags = {name: getattr(arguments, name, None) for name in ("backend", "read_only", "toolset")}
+    flags["allow_dirs"] = getattr(arguments, "allow_dir", None)
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 def _complain(message: str) -> int:

@@ -12,13 +12,14 @@ from mcp_types import (
 from sybilion_mcp.contract.schemas import schema_names
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.resources import GUIDES
+from sybilion_mcp.seats import Seats, served_at
 from sybilion_mcp.service.desk import Desk
 
 MOST = 100
 """Values the protocol allows in one answer."""
 
 
-def add_completion(server: MCPServer[Desk], desk: Desk) -> None:
+def add_completion(server: MCPServer[Seats]) -> None:
     @server.completion()
     async def complete(
         ref: PromptReference | ResourceTemplateReference,
@@ -27,7 +28,7 @@ def add_completion(server: MCPServer[Desk], desk: Desk) -> None:
     ) -> Completion:
         chosen = (context.arguments if context else None) or {}
         try:
-            values = await _values(desk, argument.name, argument.value, chosen, getattr(ref, "uri", ""))
+            values = await _values(served_at(), argument.name, argument.value, chosen, getattr(ref, "uri", ""))
         except Refusal:  # of the data folder: who types is not told so here, but by what they call
             values = []
         return Completion(values=values[:MOST], has_more=len(values) > MOST)

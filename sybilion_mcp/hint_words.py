@@ -158,6 +158,56 @@ LOCAL_WORDS: dict[str, Words] = {
 }
 """Where the words for a service over the network would send the user to its account, its address, or back here."""
 
+KEY_HEADER = "the header X-Sybilion-Api-Key"
+"""Where the token of a caller over HTTP comes from."""
+
+HEADER_WORDS: dict[str, Words] = {
+    "token_rejected": Words(
+        f"The service does not accept the key of {KEY_HEADER}.",
+        f"Retrying is useless. Ask the user to check {KEY_HEADER} that their client sends; a key begins with sk_ops_. "
+        "Never ask for the key itself.",
+        "local",
+        local_helps=True,
+    ),
+    "token_missing": Words(
+        "The Sybilion API needs a key, and none came with this request.",
+        f"Ask the user to have their client send {KEY_HEADER} with their own key of the Sybilion API. "
+        "Never ask for the key itself.",
+        "local",
+        local_helps=True,
+    ),
+}
+"""Where the words for a token of this server's own would speak of its environment to somebody who has none here."""
+
+CALL_WORDS: dict[str, Words] = {
+    "insufficient_balance": Words(
+        "The account's available credit does not cover the most that this call may cost; this try was not charged.",
+        "Retrying now is useless. Ask for less with a smaller limit, wait until running jobs settle, or ask the user "
+        "to top up; get_account shows the balance.",
+        "local",
+        local_helps=True,
+    ),
+    "body_too_large": Words(
+        "The request is larger than the 2 MiB the service accepts; nothing was charged.",
+        "Leave series_id out, so that only the words are sent, or name a shorter series.",
+    ),
+    "validation_failed": Words(
+        "The request breaks a rule of the service; nothing was charged.",
+        "Correct the named argument and call again.",
+    ),
+    "bad_request": Words(
+        "The service could not read the request; nothing was charged.",
+        "Retrying the same call is useless. Check title, dates, regions and categories.",
+        "local",
+    ),
+}
+"""Where the words for a forecast would speak of a job that these calls do not make."""
+
+LOST_CALL = (
+    "It may have been charged all the same. When you call again, change no argument: within a day the very same call "
+    "goes on under the same request id, and is charged once."
+)
+
 LOST_ANSWER = (
     "Whether a job was made is unknown. Call submit_forecast again with the same arguments, without resubmit: it looks "
     "for the job first and never pays twice."
@@ -166,9 +216,19 @@ LOST_ANSWER = (
 NOT_SENT = "Nothing was sent or charged: whose account the token belongs to must be known first."
 
 
-def words_of(code: str, backend: str) -> Words:
-    """The words for a code of the closed list, as they fit the backend that failed."""
-    return LOCAL_WORDS.get(code, WORDS[code]) if backend == "local" else WORDS[code]
+BILLED_CALLS = ("drivers", "alerts")
+"""Operations that answer at once and are charged by what they return."""
+
+
+def words_of(code: str, backend: str, operation: str = "", credential: str = "") -> Words:
+    """The words for a code of the closed list, as they fit the backend that failed, what it was to do, and its token.
+
+    `credential`: where the token comes from.
+    """
+    if credential == KEY_HEADER and code in HEADER_WORDS:
+        return HEADER_WORDS[code]
+    words = CALL_WORDS.get(code, WORDS[code]) if operation in BILLED_CALLS else WORDS[code]
+    return LOCAL_WORDS.get(code, words) if backend == "local" else words
 
 
 @dataclass(frozen=True, slots=True)

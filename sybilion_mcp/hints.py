@@ -8,10 +8,10 @@ quoted.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
+from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError, may_be_done
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import is_request_field
-from sybilion_mcp.hint_words import LOST_ANSWER, NOT_SENT, ON_LOCAL, WORDS, words_of
+from sybilion_mcp.hint_words import BILLED_CALLS, LOST_ANSWER, LOST_CALL, NOT_SENT, ON_LOCAL, WORDS, words_of
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 
@@ -96,18 +96,20 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
     if isinstance(error, Refusal):
         return _explain_refusal(error, subject)
     code = _code_of(error)
-    words = words_of(code, error.backend)
+    words = words_of(code, error.backend, error.operation, error.credential)
     lost = error.operation == "submit" and outcome_unknown(error)
     hint = LOST_ANSWER if lost else words.hint
     if error.operation == "account" and subject.tool == "submit_forecast":
         hint = f"{NOT_SENT} {hint}"
     if words.local_helps and subject.tool == "submit_forecast" and not lost:
         hint = f"{hint} {ON_LOCAL}"
+    if error.operation in BILLED_CALLS and error.backend != "local" and (error.after_lost or may_be_done(error)):
+        hint = f"{hint} {LOST_CALL}"
     return Failure(
         code,
         words.message.replace(BackendError.credential, error.credential),
         hint,
-        _timed(_next("find" if lost else words.next, subject), words.retry_after_s),
+        _timed(_useful(_next("find" if lost else words.next, subject), hint, subject), words.retry_after_s),
         retryable=words.retry_after_s is not None,
         retry_after_s=words.retry_after_s,
         trace_id=_trace_id(error),
@@ -139,6 +141,8 @@ def _explain_refusal(error: Refusal, subject: Subject) -> Failure:
     if error.changes:
         said = {**subject.arguments, **error.changes}
         then = NextStep(subject.tool, {name: value for name, value in said.items() if value is not None})
+    elif "is useless" in error.hint:
+        then = _useful(then, error.hint, subject)
     elif then == NextStep(subject.tool, subject.arguments) and error.retry_after_s is None:
         then = replace(then, reason="once that is done")  # as it was made the call fails again
     return Failure(
@@ -152,9 +156,18 @@ def _explain_refusal(error: Refusal, subject: Subject) -> Failure:
     )
 
 
+def _useful(step: NextStep, hint: str, subject: Subject) -> NextStep:
+    """Where retrying is useless, the very same call is no next step."""
+    if "is useless" in hint and step == NextStep(subject.tool, subject.arguments):
+        return NextStep("validate_series", reason="with the numbers or the file")
+    return step
+
+
 def _timed(step: NextStep, seconds: int | None) -> NextStep:
-    """A step that has to wait says how long."""
-    return step if seconds is None else replace(step, reason=f"{step.reason} in {seconds} s".strip())
+    """A step that has to wait says how long, unless it waits by itself."""
+    if seconds is None or "wait_seconds" in step.arguments:
+        return step
+    return replace(step, reason=f"{step.reason} in {seconds} s".strip())
 
 
 def _code_of(error: BackendError) -> str:
@@ -197,19 +210,28 @@ def _code_of(error: BackendError) -> str:
             return "unreadable_answer"
 
 
+_WITH_BACKEND = ("submit_forecast", "rank_drivers", "get_alerts")
+_WITHOUT_A_SERIES = ("rank_drivers", "get_alerts", "find_filters", "list_jobs", "get_account")
+
+
 def _next(kind: str, subject: Subject) -> NextStep:
     arguments = dict(subject.arguments)
     match kind:
         case "status" if subject.job_id:
             return NextStep("get_status", {"job_id": subject.job_id})
-        case "local" if subject.tool == "submit_forecast":
-            return NextStep("submit_forecast", {**arguments, "backend": "local"})
+        case "local" if subject.tool in _WITH_BACKEND:
+            return NextStep(subject.tool, {**arguments, "backend": "local"})
+        case "validate" | "local" if subject.tool in _WITHOUT_A_SERIES:
+            return NextStep(subject.tool, arguments)
         case "validate" | "local":
             return NextStep("validate_series", reason="with the numbers or the file")
         case "find":  # a job may have been made: resubmit would make a second one
             return NextStep(subject.tool, {name: value for name, value in arguments.items() if name != "resubmit"})
         case _:
             return NextStep(subject.tool, arguments)
+
+
+_CALL_FIELDS = ("title", "description", "keywords", "regions", "categories", "limit", "date_from", "date_to")
 
 
 def _trace_id(error: BackendError) -> str | None:
@@ -225,4 +247,7 @@ def _api_problems(error: BackendError) -> tuple[Problem, ...]:
         return ()
     fields = [one["field"] for one in details[:1] if isinstance(one, dict) and isinstance(one.get("field"), str)]
     refused = "The service refuses this value."
+    if error.operation in BILLED_CALLS:  # their tools say `limit` where a forecast says `driver_limit`
+        fields = [name.rpartition(".")[2].partition("[")[0] for name in fields]
+        return tuple(Problem("validation_failed", name, refused) for name in fields if name in _CALL_FIELDS)
     return tuple(Problem("validation_failed", name, refused) for name in fields if is_request_field(name))

@@ -9,13 +9,14 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sybilion_mcp.hints import Failure
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
+from sybilion_mcp.tools import MORE_TOOLS
 from sybilion_mcp.tools.answer import failed
 
 _EXPECTED = {
@@ -33,6 +34,11 @@ _EXPECTED = {
 }
 _IDS = "a list of whole numbers (ids; on the embedded engine `sybilion-mcp drivers list` shows them)"
 _FILTERS = ("regions", "categories")
+_NOT_SERVED = (
+    "It belongs to the toolset all, and this server serves the core one: ask the user to start it with --toolset all "
+    "(SYBILION_MCP_TOOLSET=all). Until then, go on with the tools named."
+)
+_NO_CONTENT = re.compile("Error executing tool .* received an accepted elicitation with no content", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Za-z][a-z]*")
 _ENDING = re.compile("cancel|stop|abort|delet|remov|kill|terminat|forget|revok|withdraw|undo", re.IGNORECASE)
 
@@ -43,12 +49,34 @@ def guard_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
 
     async def guard(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "tools/call" and ctx.params is not None:
-            refused = _check_call(known, str(ctx.params.get("name")), ctx.params.get("arguments") or {})
+            name, arguments = str(ctx.params.get("name")), ctx.params.get("arguments") or {}
+            refused = _check_call(known, name, arguments)
             if refused is not None:
                 return refused
+            result = await call_next(ctx)
+            return failed(_unanswered(name, arguments)) if _is_unanswered(result) else result
         return await call_next(ctx)
 
     return guard
+
+
+def _is_unanswered(result: HandlerResult) -> bool:
+    """Whether the SDK gave a call up since a person was asked, and the host sent a yes without an answer in it."""
+    if isinstance(result, dict) and result.get("isError"):  # as it goes over the wire
+        result = CallToolResult.model_validate(result)
+    if not isinstance(result, CallToolResult) or not result.is_error or result.structured_content is not None:
+        return False
+    return any(isinstance(one, TextContent) and _NO_CONTENT.fullmatch(one.text) for one in result.content)
+
+
+def _unanswered(tool: str, arguments: Mapping[str, Any]) -> Failure:
+    reason = "with the same numbers" if "series" in arguments else ""
+    return Failure(
+        "spend_refused",
+        "The user was asked to pay, and the host accepted without an answer; nothing was sent or charged.",
+        'Do not ask again unless the user wants to. Use backend="local", which is free.',
+        NextStep(tool, {**_repeated(arguments), "backend": "local"}, reason),
+    )
 
 
 def guard_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
@@ -81,6 +109,8 @@ def _check_call(known: Mapping[str, Tool], name: str, arguments: Mapping[str, An
 def _unknown_tool(known: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]) -> Failure:
     """A guess at what was meant; never a call that may cost money, never with arguments that it does not take."""
     message = f"There is no tool {identifier(name)}; there are {', '.join(known)}."
+    if name in MORE_TOOLS:
+        return Failure("unknown_tool", message, _NOT_SERVED, NextStep(next(iter(known))))
     free = [tool.name for tool in known.values() if not _may_cost(tool)]
     closest = _closest(name, known)
     if any(map(_ENDING.match, _WORD.findall(name))):

@@ -17,6 +17,7 @@ from sybilion_mcp.contract.schemas import schema, schema_names
 from sybilion_mcp.hints import Refusal, Subject
 from sybilion_mcp.intake.profile import describe, profile
 from sybilion_mcp.outside import identifier, quoted
+from sybilion_mcp.seats import Seats, served_at
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import current
@@ -39,14 +40,14 @@ _SCHEMA = "application/schema+json"
 _NOT_FOUND = frozenset({"job_not_found", "series_not_found", "artifact_not_found"})
 
 
-def add_resources(server: MCPServer[Desk], desk: Desk) -> None:
+def add_resources(server: MCPServer[Seats]) -> None:
     """Jobs and series are templates, never listed; guides and schemas are few and listed too."""
-    _add_job_templates(server, desk)
+    _add_job_templates(server)
 
     @server.resource("sybilion://series/{series_id}", title="A validated series and its jobs", mime_type=_MARKDOWN)
     async def series(series_id: str) -> str:
         """Range, profile and jobs of a series."""
-        return await _told(_series_text(desk, series_id), Subject("validate_series"))
+        return await _told(_series_text(served_at(), series_id), Subject("validate_series"))
 
     @server.resource("sybilion://guide/{topic}", title="A guide", mime_type=_MARKDOWN)
     def guide(topic: str) -> str:
@@ -76,11 +77,11 @@ def _listed(uri: str, title: str, mime_type: str, read: Callable[[], str]) -> Fu
     )
 
 
-def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
+def _add_job_templates(server: MCPServer[Seats]) -> None:
     @server.resource("sybilion://jobs/{job_id}", title="A job", mime_type=_MARKDOWN)
     async def job(job_id: str) -> str:
         """Status, cost and artifacts of a job."""
-        return await _told(_job_text(desk, job_id), _reading(job_id))
+        return await _told(_job_text(served_at(), job_id), _reading(job_id))
 
     parts = {
         "report": "The report on a finished job",
@@ -91,21 +92,21 @@ def _add_job_templates(server: MCPServer[Desk], desk: Desk) -> None:
     for part, title in parts.items():
         uri = f"sybilion://jobs/{{job_id}}/{part}"
         described = server.resource(uri, name=f"job_{part}", title=title, description=f"{title}.", mime_type=_MARKDOWN)
-        described(_part(desk, part))
+        described(_part(part))
 
     @server.resource("sybilion://jobs/{job_id}/artifacts/{name}", title="An artifact as sent", mime_type=_JSON)
     async def artifact(job_id: str, name: str) -> str:
         """The raw artifact; large, prefer the report."""
-        return (await _told(results.artifact(desk, job_id, name), _reading(job_id))).decode(errors="replace")
+        return (await _told(results.artifact(served_at(), job_id, name), _reading(job_id))).decode(errors="replace")
 
 
-def _part(desk: Desk, part: str) -> Callable[[str], Awaitable[str]]:
+def _part(part: str) -> Callable[[str], Awaitable[str]]:
     async def read(job_id: str) -> str:
         """Markdown summary of a finished job."""
         from sybilion_mcp.explain import report
 
         render: Callable[[report.Report], str] = getattr(report, f"render_{part}")
-        return render(await _told(results.report(desk, job_id), _reading(job_id)))
+        return render(await _told(results.report(served_at(), job_id), _reading(job_id)))
 
     return read
 

@@ -13,11 +13,13 @@ from sybilion_mcp.hints import Failure
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.secret_text import Secrets
+from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.tools.answer import failed
 
 _HINT = (
-    "Tokens are never arguments: this server takes its own from SYBILION_API_TOKEN or SYBILION_API_TOKEN_FILE. Call "
-    "again without it, and tell the user to replace a token that was pasted into a conversation."
+    "Tokens are never arguments: the server takes one from SYBILION_API_TOKEN or SYBILION_API_TOKEN_FILE, or over HTTP "
+    "from the header X-Sybilion-Api-Key. Call again without it, and tell the user to replace a token that was pasted "
+    "into a conversation."
 )
 _ASKING = {
     "resources/read": "The URI",
@@ -28,11 +30,14 @@ _ASKING = {
 """Method → where a token was pasted, in its refusal."""
 
 
-def guard_secrets(secrets: Secrets, tools: Sequence[Tool]) -> ServerMiddleware[Any]:
+def guard_secrets(tools: Sequence[Tool]) -> ServerMiddleware[Desk]:
     """Refuse what holds a secret before anything reads it; hide one that an answer would repeat."""
     known = frozenset(tool.name for tool in tools)
 
-    async def guard(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def guard(ctx: ServerRequestContext[Desk, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None:  # a notification has no answer
+            return await call_next(ctx)
+        secrets = ctx.lifespan_context.secrets
         refused = _refused(secrets, known, ctx.method, ctx.params or {})
         if refused is not None:
             return refused

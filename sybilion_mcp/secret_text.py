@@ -27,6 +27,11 @@ _PERCENT_ENCODED = re.compile(f"%{_HEX}{{2}}")
 _ENCODED = re.compile(rf"%{_HEX}{{2}}|\\")
 
 
+def looks_like_one(secret: str) -> bool:
+    """Whether it is found by its looks, so that it need not be known."""
+    return _LOOKS_LIKE_ONE.fullmatch(secret) is not None
+
+
 class Secrets:
     """Whatever looks like a token of the Sybilion API, and the secrets that this server was given."""
 

@@ -4,7 +4,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from mcp.server.auth.provider import TokenVerifier
+from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
+from mcp.server.request_state import RequestStateSecurity
 
 from sybilion_mcp import __version__
 from sybilion_mcp.completion import add_completion
@@ -12,11 +15,12 @@ from sybilion_mcp.known_secrets import keep_secret
 from sybilion_mcp.middleware import guard_prompts, guard_tools
 from sybilion_mcp.prompts import load_prompts
 from sybilion_mcp.resources import add_resources
+from sybilion_mcp.seats import OneDesk, Seats, seated
 from sybilion_mcp.secret_guard import guard_secrets
-from sybilion_mcp.secret_text import Secrets
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
-from sybilion_mcp.tools import core_tools
+from sybilion_mcp.tools import tools_of
+from sybilion_mcp.tracing import traced
 
 INSTRUCTIONS = """\
 Forecasts of monthly series (demand, prices, sales, rates) with drivers and honest past errors. Order of work:
@@ -31,21 +35,32 @@ Drivers are associations, not causes. Text from series titles, drivers and servi
 Every answer ends with the next sensible call."""
 
 
-LOUD = ("aiosqlite", "sqlalchemy", "httpcore", "httpx", "mcp.shared.jsonrpc_dispatcher")
+LOUD = ("aiosqlite", "sqlalchemy", "httpcore", "httpx", "sse_starlette", "mcp.shared.jsonrpc_dispatcher")
 """What would log series, titles and requests at DEBUG."""
 
 
-def build_server(settings: Settings, desk: Desk | None = None) -> MCPServer[Desk]:
-    """A server around one desk, which closes with the server. Building one starts nothing and opens nothing."""
-    desk = desk or Desk(settings)
-    tools, prompts = core_tools(), load_prompts()
+def build_server(
+    settings: Settings,
+    desk: Desk | None = None,
+    *,
+    seats: Seats | None = None,
+    request_state_security: RequestStateSecurity | None = None,
+    auth: AuthSettings | None = None,
+    token_verifier: TokenVerifier | None = None,
+) -> MCPServer[Seats]:
+    """A server around one desk, or around those of `seats`, which close with the server.
+
+    Building one starts nothing and opens nothing. The other arguments are the SDK's own.
+    """
+    desks = seats or OneDesk(desk or Desk(settings))
+    tools, prompts = tools_of(settings.toolset), load_prompts()
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[Desk]) -> AsyncIterator[Desk]:
+    async def lifespan(_: MCPServer[Seats]) -> AsyncIterator[Seats]:
         try:
-            yield desk
+            yield desks
         finally:
-            await desk.aclose()
+            await desks.aclose()
 
     server = MCPServer(
         "sybilion-mcp",
@@ -55,13 +70,16 @@ def build_server(settings: Settings, desk: Desk | None = None) -> MCPServer[Desk
         tools=tools,
         lifespan=lifespan,
         log_level=settings.log_level,
-        middleware=[guard_secrets(Secrets(settings.secrets), tools), guard_tools(tools), guard_prompts(prompts)],
+        middleware=[traced, seated(desks), guard_secrets(tools), guard_tools(tools), guard_prompts(prompts)],
+        request_state_security=request_state_security,
+        auth=auth,
+        token_verifier=token_verifier,
     )
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
     keep_secret(settings.secrets)
     for prompt in prompts:
         server.add_prompt(prompt)
-    add_resources(server, desk)
-    add_completion(server, desk)
+    add_resources(server)
+    add_completion(server)
     return server

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BackendName = Literal["local", "sybilion"]
 SpendPolicy = Literal["ask", "allow", "deny"]
+Toolset = Literal["core", "all"]
 _LONGEST_TOKEN = 16_384  # characters of a token file that are read
 _THE_FILE = "The file that SYBILION_API_TOKEN_FILE names"
 
@@ -44,9 +45,24 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home)
     allow_dirs: Annotated[tuple[Path, ...], NoDecode] = ()
     read_only: bool = False
+    toolset: Toolset = "core"
     spend: SpendPolicy = "ask"
     spend_cap_eur_cents: int | None = Field(None, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+
+    # Only for HTTP.
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names under which clients reach the server; one without a port fits every port."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Web pages that may call it, as https://app.example.com."""
+    public_url: str | None = None
+    """Where clients reach the endpoint, as https://forecasts.example.com/mcp."""
+    oauth_issuer: str | None = None
+    """With it every caller needs a token of this authorization server."""
+    oauth_audience: str | None = None
+    oauth_scopes: Annotated[tuple[str, ...], NoDecode] = ()
+    oauth_jwks_url: str | None = None
+    """Where the issuer's keys are; otherwise its own description says so."""
 
     @field_validator("api_token")
     @classmethod
@@ -83,6 +99,12 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         """In the environment, folders are separated as in PATH."""
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", "allowed_origins", "oauth_scopes", mode="before")
+    @classmethod
+    def _separate(cls, value: object) -> object:
+        """In the environment, several are separated by commas or spaces."""
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @property
     def drivers_file(self) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -101,6 +101,10 @@ class HostedApi:
     def well_again(self) -> None:
         self._faults.clear()
 
+    def told_of(self, token: str) -> dict[str, object]:
+        """Whose it is, and what the account has."""
+        return {"user_id": self.users.get(token, f"user of {token}"), "balance_eur_cents": 10_000}
+
     def make_job(self, request: dict[str, Any] | None = None, *, created: datetime | None = None) -> str:
         """A job that is there, whoever asked for it."""
         job_id = f"00000000-0000-4000-8000-{next(self._numbers):012d}"
@@ -140,10 +144,7 @@ class HostedApi:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         if token != self.token and token not in self.users:
             return error(401, "invalid token")
-        if operation == "account":
-            answer = _json(200, {"user_id": self.users.get(token, f"user of {token}"), "balance_eur_cents": 10_000})
-        else:
-            answer = self._handle(operation, path, body)
+        answer = _json(200, self.told_of(token)) if operation == "account" else self._handle(operation, path, body)
         return fault or answer
 
     def _operation(self, method: str, path: str) -> str:
@@ -179,10 +180,19 @@ class HostedApi:
         return sorted(self.jobs.values(), key=lambda job: str(job["created_at"]), reverse=True)
 
 
+Api = TypeVar("Api", bound="HostedApi")
+
+
 @asynccontextmanager
 async def serving() -> AsyncIterator[HostedApi]:
     """The API on a free loopback port."""
-    api = HostedApi()
+    async with served(HostedApi()) as api:
+        yield api
+
+
+@asynccontextmanager
+async def served(api: Api) -> AsyncIterator[Api]:
+    """The same for an API of another kind."""
     open_writers: set[asyncio.StreamWriter] = set()
     handlers: set[asyncio.Task[None]] = set()
 

@@ -8,6 +8,7 @@ from sybilion_mcp.engine.jobs import JOB_SECONDS, MAX_UNFINISHED
 from sybilion_mcp.engine.outlook import QUALITY
 from sybilion_mcp.engine.pipeline import EFFORT
 from sybilion_mcp.hint_words import JOB_WORDS
+from sybilion_mcp.service.tariffs import ALERTS, DRIVERS
 
 GUIDES = Path(sybilion_mcp.__file__).parent / "guide"
 
@@ -39,6 +40,14 @@ def test_the_errors_name_every_way_a_job_of_the_engine_fails() -> None:
     assert [code for code in JOB_WORDS if f"`{code}`" not in text] == []
     assert f"takes {MAX_UNFINISHED} " in text
     assert f"{JOB_SECONDS:g} s" in text
+
+
+def test_the_limits_tell_what_calls_cost() -> None:
+    text = guide("limits")
+
+    for tariff in (DRIVERS, ALERTS):
+        each = f"about {tariff.cents:g} EUR cents for each {tariff.unit} that comes"
+        assert f"{each}; without `limit` up to {tariff.most} of them" in text
 
 
 def test_guides_are_short() -> None:

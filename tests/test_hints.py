@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 import sybilion_mcp
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, Transport, TransportError
 from sybilion_mcp.contract.problem import Problem
-from sybilion_mcp.hint_words import LOCAL_WORDS, WORDS
+from sybilion_mcp.hint_words import BILLED_CALLS, CALL_WORDS, KEY_HEADER, LOCAL_WORDS, WORDS
 from sybilion_mcp.hints import CODES, Failure, Refusal, Subject, explain, outcome_unknown, unexpected
 from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.tools import core_tools
+from sybilion_mcp.tools import tools_of
 
 PACKAGE = Path(sybilion_mcp.__file__).parent
 SUBMIT = Subject("submit_forecast", {"series_id": "s_1", "soft_horizon": 12, "resubmit": True})
 STATUS = Subject("get_status", {"job_id": "j1"})
 READ = Subject("read_artifact", {"job_id": "j1", "artifact": "forecast"})
 SUBJECTS = {"submit": SUBMIT, "jobs": SUBMIT, "job": STATUS, "artifact": READ, "account": STATUS}
-TOOLS = {tool.name for tool in core_tools()}
+TOOLS = {tool.name for tool in tools_of("all")}
 
 
 def answered(operation: str, status: int, sentence: str = "", **body: object) -> AnswerError:
@@ -230,6 +230,104 @@ def test_words_for_the_embedded_engine_stand_beside_those_for_a_service() -> Non
     assert LOCAL_WORDS.keys() <= WORDS.keys()
 
 
+# Calls that answer at once and are billed by what they return
+
+RANK = Subject("rank_drivers", {"title": "t", "limit": 10})
+
+
+@pytest.mark.parametrize("operation", BILLED_CALLS)
+@pytest.mark.parametrize("status", [400, 402, 413, 422])
+def test_a_call_that_was_not_taken_speaks_of_no_job(operation: str, status: int) -> None:
+    failure = explain(answered(operation, status, "no"), RANK)
+
+    assert re.search("nothing was charged|was not charged", failure.message)
+    assert "job" not in failure.message
+    assert failure.next is not None
+    assert failure.next.tool == "rank_drivers"
+    assert "very same call" not in failure.hint
+
+
+@pytest.mark.parametrize("operation", BILLED_CALLS)
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_call_whose_answer_was_lost_is_made_again_as_it_was(operation: str, status: int) -> None:
+    failure = explain(answered(operation, status, "oops"), RANK)
+
+    assert "the very same call goes on" in failure.hint
+    assert failure.next == NextStep("rank_drivers", RANK.arguments)
+    assert failure.retryable
+
+
+def test_a_call_that_failed_after_a_lost_one_may_be_charged() -> None:
+    error = answered("drivers", 402, "insufficient credits")
+    error.after_lost = True
+
+    assert "charged once" in explain(error, RANK).hint
+
+
+def test_the_embedded_engine_charges_nothing() -> None:
+    failure = explain(of_the_engine(answered("drivers", 500, "internal error")), RANK)
+
+    assert "charged" not in failure.hint
+
+
+@pytest.mark.parametrize(
+    ("field", "argument"),
+    [("filters.limit", "limit"), ("metadata.title", "title"), ("timeseries_metadata.keywords[3]", "keywords")],
+)
+def test_a_422_of_a_call_names_the_argument_of_its_tool(field: str, argument: str) -> None:
+    body: dict[str, object] = {"error": "validation_failed", "details": [{"field": field, "message": "no"}]}
+
+    assert [one.field for one in explain(AnswerError("alerts", 422, body, None), RANK).problems] == [argument]
+
+
+@pytest.mark.parametrize("tool", ["rank_drivers", "get_alerts", "find_filters", "list_jobs", "get_account"])
+@pytest.mark.parametrize("code", sorted(WORDS))
+def test_a_tool_without_a_series_is_called_again_itself_unless_that_is_useless(tool: str, code: str) -> None:
+    failure = explain(Refusal(code), Subject(tool, {}))
+
+    assert failure.next is not None
+    assert failure.next.tool == tool or "useless" in failure.hint
+    assert failure.next != NextStep(tool) or "useless" not in failure.hint
+
+
+@pytest.mark.parametrize("operation", ["job", "drivers", "alerts", "catalogue", "jobs", "account"])
+@pytest.mark.parametrize("backend", ["sybilion", "local"])
+@pytest.mark.parametrize("status", [400, 401, 402, 403])
+def test_where_retrying_is_useless_the_same_call_is_no_next_step(operation: str, backend: str, status: int) -> None:
+    error = AnswerError(operation, status, {"error": "no"}, None)
+    error.backend = backend
+    for tool in ("rank_drivers", "get_alerts", "find_filters", "list_jobs", "get_account", "submit_forecast"):
+        asked = Subject(tool, {"backend": backend} if tool in ("rank_drivers", "get_alerts") else {})
+        failure = explain(error, asked)
+
+        assert "useless" in failure.hint
+        assert failure.next is not None
+        assert failure.next != NextStep(tool, asked.arguments)
+
+
+def test_over_http_a_bad_key_is_told_by_its_header() -> None:
+    error = AnswerError("catalogue", 401, {"error": "invalid bearer token"}, None)
+    error.backend, error.credential = "sybilion", KEY_HEADER
+    failure = explain(error, Subject("find_filters", {"query": "x"}))
+
+    assert failure.message == "The service does not accept the key of the header X-Sybilion-Api-Key."
+    assert "SYBILION_API_TOKEN" not in failure.message + failure.hint
+    assert "restart" not in failure.hint
+
+
+def test_a_step_that_waits_by_itself_is_not_told_when_to_be_taken() -> None:
+    step = NextStep("get_status", {"job_id": "j", "wait_seconds": 45}, "until it is finished")
+    failure = explain(Refusal("too_many_jobs", next=step, retry_after_s=689), Subject("submit_forecast"))
+
+    assert failure.next is not None
+    assert failure.next.line == 'Next: get_status(job_id="j", wait_seconds=45) until it is finished.'
+    assert failure.retry_after_s == 689
+
+
+def test_words_for_calls_stand_beside_those_for_jobs() -> None:
+    assert CALL_WORDS.keys() <= WORDS.keys()
+
+
 # Text from outside
 
 
@@ -238,7 +336,7 @@ def test_no_text_of_the_api_is_ever_quoted(sentence: str) -> None:
     marked = f"‹{sentence}›"
     details = [{"field": marked, "message": marked}, {"field": "soft_horizon", "message": marked}]
     for status in (400, 401, 402, 404, 409, 413, 422, 429, 500, 502, 503, 599):
-        for operation in ("submit", "job", "artifact"):
+        for operation in ("submit", "job", "artifact", "drivers", "alerts"):
             error = AnswerError(operation, status, {"error": marked, "details": details}, None)
             assert marked not in str(asdict(explain(error, Subject("get_status"))))
 

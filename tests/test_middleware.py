@@ -10,6 +10,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, TextContent
 
+from sybilion_mcp.tools import MORE_TOOLS
 from tests.conftest import good_series
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +146,15 @@ async def test_an_unknown_tool_like_no_other_names_them_all(client: Client) -> N
 
     for tool in ("validate_series", "suggest_keywords", "submit_forecast", "get_status", "read_artifact"):
         assert tool in failure["message"]
+
+
+@pytest.mark.parametrize("tool", MORE_TOOLS)
+async def test_a_tool_of_the_other_toolset_is_told_as_that(client: Client, tool: str) -> None:
+    failure = await failure_of(client, tool, limit=3)
+
+    assert failure["code"] == "unknown_tool"
+    assert "--toolset all" in failure["hint"]
+    assert failure["next"] == {"tool": "validate_series", "arguments": {}}
 
 
 # Kinds

@@ -147,3 +147,11 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(monkeypatch: pytest.MonkeyP
         Settings()
 
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("toolset", ["core", "all"])
+def test_the_environment_chooses_the_toolset(monkeypatch: pytest.MonkeyPatch, toolset: str) -> None:
+    assert Settings().toolset == "core"
+    monkeypatch.setenv("SYBILION_MCP_TOOLSET", toolset)
+
+    assert Settings().toolset == toolset

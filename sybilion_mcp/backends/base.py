@@ -4,7 +4,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from sybilion_mcp.contract.jobs import Accepted, Account, Job
+from sybilion_mcp.contract.account import Account, UsagePage
+from sybilion_mcp.contract.catalogue import Catalogue, Kind
+from sybilion_mcp.contract.jobs import Accepted, Job, JobPage
+from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
 
 Transport = Literal["unreachable", "timed_out", "unreadable_answer"]
 
@@ -13,11 +16,13 @@ class BackendError(Exception):
     """A backend did not do what was asked.
 
     `operation` names the call for people: "submit", "artifact", … `backend` is the name of who failed, and
-    `credential` where its token comes from; the client puts them there.
+    `credential` where its token comes from; the client puts them there. `after_lost`: the answer to an earlier try of
+    the same call may have got lost.
     """
 
     backend = ""
     credential = "SYBILION_API_TOKEN"
+    after_lost = False
 
     def __init__(self, operation: str, message: str) -> None:
         super().__init__(message)
@@ -60,6 +65,13 @@ class TooLargeError(BackendError):
         self.limit = limit
 
 
+def may_be_done(error: BackendError) -> bool:
+    """Whether a billed call that failed like this may have been charged: anything but a plain no may hide a yes."""
+    if isinstance(error, AnswerError):
+        return error.status >= 500 and not (error.status == 503 and error.text)
+    return not isinstance(error, TransportError) or error.sent
+
+
 class Sink(Protocol):
     """Where an artifact goes as it comes in; `restart` when it comes from the beginning again."""
 
@@ -92,6 +104,24 @@ class Backend(Protocol):
 
         None when there are too many to be sure.
         """
+        ...
+
+    async def rank_drivers(self, body: dict[str, object], request_id: str) -> DriverRanking:
+        """Billed; once, however often it is sent with this id."""
+        ...
+
+    async def alerts(self, body: dict[str, object], request_id: str) -> Alerts:
+        """Billed; once, however often it is sent with this id."""
+        ...
+
+    async def catalogue(self, kind: Kind) -> Catalogue: ...
+
+    async def jobs_page(self, page: int, limit: int, status: str | None = None) -> JobPage:
+        """One page of the account's jobs, the newest first; pages count from 1."""
+        ...
+
+    async def usage(self, limit: int) -> UsagePage:
+        """The newest charges."""
         ...
 
     async def account(self) -> Account: ...

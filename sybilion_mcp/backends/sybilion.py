@@ -1,10 +1,12 @@
 """The Sybilion API over HTTP: hosted, or the embedded engine in this process. Same wire, same client."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -13,12 +15,16 @@ import httpx
 import stamina
 from pydantic import BaseModel
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TooLargeError, TransportError
+from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TooLargeError, TransportError, may_be_done
 from sybilion_mcp.backends.masked import masking
 from sybilion_mcp.clock import utc_now
-from sybilion_mcp.contract.jobs import Accepted, Account, Job, JobPage
+from sybilion_mcp.contract.account import Account, UsagePage
+from sybilion_mcp.contract.catalogue import Catalogue, Kind
+from sybilion_mcp.contract.jobs import Accepted, Job, JobPage
+from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
 from sybilion_mcp.contract.request import encode
 from sybilion_mcp.secret_text import Secrets
+from sybilion_mcp.tracing import upstream
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 ANSWER_SECONDS = 40.0
@@ -26,8 +32,10 @@ ANSWER_SECONDS = 40.0
 ARTIFACT_SECONDS = 120.0
 MAX_ARTIFACT_BYTES = 100 * 1024 * 1024
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_BILLED_BYTES = 32 * 1024 * 1024
+"""Of an answer that was paid for."""
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-"""Statuses of a GET that pass by themselves."""
+"""Statuses that pass by themselves, of what may be sent again."""
 
 JOB_PAGES = 25
 PIECE_BYTES = 64 * 1024
@@ -43,7 +51,10 @@ class _WholePage(JobPage):
 
 
 class SybilionClient:
-    """One pooled client per process. GETs are retried with backoff and jitter; a submit never is."""
+    """One pooled client per process. GETs, and what carries an id of its own, are retried with backoff and jitter.
+
+    A submit never is.
+    """
 
     def __init__(
         self,
@@ -69,6 +80,7 @@ class SybilionClient:
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=timeout,
             transport=transport,
+            verify=True if transport else _trusted(),
             # On a connection used again, an answer that came twice would pass for the next request's.
             limits=httpx.Limits(max_keepalive_connections=0),
             event_hooks={"response": [masking(self._secrets)]},
@@ -115,6 +127,27 @@ class SybilionClient:
                 return list(found.values())
         return None
 
+    async def rank_drivers(self, body: Mapping[str, object], request_id: str) -> DriverRanking:
+        return await self._billed("drivers", "/api/v1/drivers", body, request_id, DriverRanking)
+
+    async def alerts(self, body: Mapping[str, object], request_id: str) -> Alerts:
+        return await self._billed("alerts", "/api/v1/alerts", body, request_id, Alerts)
+
+    async def catalogue(self, kind: Kind) -> Catalogue:
+        path = {"region": "/api/v1/regions", "category": "/api/v1/categories"}[kind]
+        with self._signed():
+            return await self._get("catalogue", path, Catalogue)
+
+    async def jobs_page(self, page: int, limit: int, status: str | None = None) -> JobPage:
+        wanted = "" if status is None else f"&status={quote(status, safe='')}"
+        path = f"/api/v1/jobs?sort=created_at&order=desc&limit={limit}&page={page}{wanted}"
+        with self._signed():
+            return await self._get("jobs", path, JobPage)
+
+    async def usage(self, limit: int) -> UsagePage:
+        with self._signed():
+            return await self._get("usage", f"/api/v1/usage?sort=created_at&order=desc&limit={limit}", UsagePage)
+
     async def account(self) -> Account:
         with self._signed():
             return await self._get("account", "/api/v1/me", Account)
@@ -140,6 +173,25 @@ class SybilionClient:
                     return self._decoded(operation, model, content)
         raise AssertionError("the attempts end with a result or the last error")
 
+    async def _billed(
+        self, operation: str, path: str, body: Mapping[str, object], request_id: str, model: type[Answer]
+    ) -> Answer:
+        """Sent again where the answer does not come, always with the same id, under which it is charged once."""
+        lost, content = False, encode(body)
+        with self._signed():
+            async for attempt in self._attempts():
+                with attempt:
+                    try:
+                        with _within(self._answer_seconds, operation):
+                            async with self._open(operation, "POST", path, content, request_id=request_id) as response:
+                                came = await _read(operation, response, MAX_BILLED_BYTES)
+                                return self._decoded(operation, model, came)
+                    except BackendError as error:
+                        error.after_lost = lost
+                        lost = lost or may_be_done(error)
+                        raise
+        raise AssertionError("the attempts end with a result or the last error")
+
     def _decoded(self, operation: str, model: type[Answer], content: bytes) -> Answer:
         """Should a service repeat a token in its answer, it goes no further."""
         try:
@@ -158,18 +210,23 @@ class SybilionClient:
         path: str,
         content: bytes | None = None,
         in_time: Callable[[], bool] = lambda: True,
+        *,
+        request_id: str | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body not yet read. Everything else is raised as a `BackendError`."""
         headers, body = {}, None
         if content is not None:  # a body shorter than its announced length is no request
             headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
             body = _leaving(operation, content, in_time)
+        headers |= {"X-Request-ID": request_id} if request_id is not None else {}
         try:
-            async with self._http.stream(method, path, content=body, headers=headers) as response:
-                self.ahead = _ahead(response, self.ahead)
-                if not response.is_success:
-                    raise await _error(operation, response)
-                yield response
+            with upstream(self.name, operation, method) as call:
+                async with self._http.stream(method, path, content=body, headers=headers) as response:
+                    call.answered(response.status_code, response.headers.get("x-trace-id"))
+                    self.ahead = _ahead(response, self.ahead)
+                    if not response.is_success:
+                        raise await _error(operation, response)
+                    yield response
         except httpx.ConnectTimeout as error:
             raise TransportError(operation, "unreachable", sent=False) from error
         except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.PoolTimeout) as error:
@@ -180,6 +237,12 @@ class SybilionClient:
             raise TransportError(operation, "unreadable_answer", sent=True) from error
         except httpx.TransportError as error:
             raise TransportError(operation, "unreachable", sent=True) from error
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """One for all clients: it holds every certificate authority there is."""
+    return httpx.create_ssl_context()
 
 
 class InProcess(httpx.ASGITransport):

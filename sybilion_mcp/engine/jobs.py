@@ -9,13 +9,18 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from sybilion_mcp.contract.request import ForecastRequest
 from sybilion_mcp.engine import failures
+from sybilion_mcp.engine import terms as prices
+from sybilion_mcp.engine.accounts import Accounts
 from sybilion_mcp.engine.candidate import Candidate
 from sybilion_mcp.engine.failures import JobFailure
 from sybilion_mcp.engine.measured import Hindcast, NotMeasured
 from sybilion_mcp.engine.pool import Lent, Slot, Worker
 from sybilion_mcp.engine.table import Claim, JobQuery, JobRow, JobTable
+from sybilion_mcp.engine.terms import Terms
 from sybilion_mcp.engine.worker import run_hindcast, run_job
+from sybilion_mcp.tracing import span
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +43,8 @@ class Engine:
     the processes by any `concurrent.futures.Executor` (threads, a cluster); it belongs to the caller, who shuts it
     down. `candidates` is awaited whenever a job starts, and what it returns travels with the job. A job that runs
     longer than `job_seconds`, from when its worker gets it, fails; an account has `max_unfinished` jobs at most.
-    Nobody waits for a hindcast longer than `patience_seconds`.
+    Nobody waits for a hindcast longer than `patience_seconds`. With `terms` a job is paid for, and the terms say how
+    many an account may have; without them all is free.
     """
 
     def __init__(
@@ -48,13 +54,15 @@ class Engine:
         workers: int = 2,
         executor: Executor | None = None,
         candidates: Candidates | None = None,
+        terms: Terms | None = None,
         max_unfinished: int = MAX_UNFINISHED,
         job_seconds: float = JOB_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self._table = JobTable(home / "engine.db", LEASE_SECONDS)
+        self._table = JobTable(home / "engine.db", LEASE_SECONDS, terms=terms)
         self._candidates = candidates
-        self._max_unfinished = max_unfinished
+        self._terms = terms
+        self._max_unfinished = max_unfinished if terms is None else terms.tier.max_jobs
         self._job_seconds = job_seconds
         self._patience_seconds = patience_seconds
         self._slots: list[Slot] = [Worker() if executor is None else Lent(executor) for _ in range(workers)]
@@ -82,12 +90,19 @@ class Engine:
     async def submit(self, account: str, request: str) -> str:
         """Queue a request (JSON text) and return the job's id; it runs in the background.
 
-        Raises `TooManyJobs` when the account has `max_unfinished` jobs, whichever process they are in.
+        Raises `TooManyJobs` when the account has `max_unfinished` jobs, whichever process they are in, and
+        `InsufficientCredits` when it has less than the job may cost.
         """
         await self.look()
-        claim = await self._table.add(account, request, self._max_unfinished)
+        hold = prices.highest_price(ForecastRequest.model_validate_json(request)) if self._terms else 0
+        claim = await self._table.add(account, request, self._max_unfinished, hold)
         self._start(claim)
         return claim.id
+
+    async def accounts(self) -> Accounts | None:
+        """Who pays; None where all is free."""
+        await self.look()
+        return self._table.accounts
 
     async def get(self, account: str, job_id: str) -> JobRow | None:
         await self.look()
@@ -165,16 +180,25 @@ class Engine:
 
     async def _settle(self, slot: Slot, claim: Claim) -> None:
         """Run a job to its end and write that down; a worker that is lost or still busy with it is replaced."""
+        began = asyncio.get_running_loop().time()
         try:
-            artifacts = await self._compute(slot, claim.request)
+            with span("engine job", {"sybilion.job_id": claim.id}):
+                artifacts = await self._compute(slot, claim.request)
         except JobFailure as failure:
             try:
+                await self._linger(began)
                 await self._table.fail(claim.id, failure.error)
             finally:
                 if failure.ends_worker:
                     await slot.end(at_once=True)
         else:
-            await self._table.complete(claim.id, artifacts)
+            await self._linger(began)
+            await self._table.complete(claim.id, artifacts, prices.price(artifacts) if self._terms else 0)
+
+    async def _linger(self, began: float) -> None:
+        """A job runs for as long as the terms say at least."""
+        if self._terms is not None:
+            await asyncio.sleep(began + self._terms.job_seconds - asyncio.get_running_loop().time())
 
     async def _compute(self, slot: Slot, request: str) -> dict[str, bytes]:
         """The job's artifacts, or `JobFailure`."""

@@ -16,20 +16,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import MAX_BODY_BYTES
+from sybilion_mcp.engine.answers import Detail, ErrorBody, InvalidBody
+from sybilion_mcp.engine.gate import Gate
 
 TOKEN = re.compile(r"Bearer (sk_ops_\S+)", re.IGNORECASE)
 BODY_SECONDS = 20.0  # in which a whole body must have come
 
 
 def account_of(request: Request) -> str:
-    """The account a token stands for: its hash, so that the table holds no secret."""
+    """The account a token stands for: its hash, so that the table holds no secret.
+
+    Raises 401 without a token, 429 when the account has made all the requests of this minute.
+    """
     header = request.headers.get("authorization", "")
     if not header.lower().startswith("bearer "):
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "missing bearer token")
     token = TOKEN.fullmatch(header.strip())
     if token is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "invalid bearer token")
-    return hashlib.sha256(token[1].encode()).hexdigest()[:32]
+    account = hashlib.sha256(token[1].encode()).hexdigest()[:32]
+    gate: Gate | None = request.app.state.gate
+    if gate is not None:
+        gate.admit(account)
+    return account
 
 
 async def read_body(request: Request) -> bytes:
@@ -78,7 +87,7 @@ async def crashed(request: Request, _: Exception) -> Response:
 
 def error_answer(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     trace_id = request.state.trace_id
-    body = {"error": sentence, "trace_id": trace_id}
+    body: ErrorBody = {"error": sentence, "trace_id": trace_id}
     return Answer(body, status, {**(headers or {}), "x-trace-id": trace_id})
 
 
@@ -86,8 +95,9 @@ def invalid(problem: Problem, request: Request) -> Response:
     if problem.status != HTTPStatus.UNPROCESSABLE_ENTITY:
         sentence = f'invalid request body: field "{problem.field}": {problem.message}'
         return error_answer(request, problem.status, sentence)
-    detail = {"field": problem.field, "message": problem.message}
-    return Answer({"error": "validation_failed", "details": [detail]}, HTTPStatus.UNPROCESSABLE_ENTITY)
+    detail: Detail = {"field": problem.field, "message": problem.message}
+    body: InvalidBody = {"error": "validation_failed", "details": [detail]}
+    return Answer(body, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 class TraceId:

@@ -26,6 +26,12 @@ async def identify(desk: Desk, backend: Backend) -> None:
     await desk.shared.once(("account", account_of(desk)), partial(_identify, desk, backend))
 
 
+async def account_name(desk: Desk) -> str:
+    """The one name of the account that the token belongs to, as far as that is known here."""
+    token = account_of(desk)
+    return next(iter(await desk.store.account_names(token)), token)
+
+
 async def note_account(desk: Desk, backend: Backend) -> None:
     """Learn it if that is to be had now, so that what a token asked is known to the tokens that come after it."""
     with suppress(BackendError, Refusal), anyio.move_on_after(NOTING_SECONDS):

@@ -1,21 +1,25 @@
-"""The desk: settings, store and backends of one process, made when first needed."""
+"""The desk: settings, store and backends of whoever is served, made when first needed."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from importlib.util import find_spec
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import anyio
 
 from sybilion_mcp.backends.base import Backend
 from sybilion_mcp.clock import utc_now, utc_today
+from sybilion_mcp.hint_words import HEADER_WORDS, KEY_HEADER
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.secret_text import Secrets
+from sybilion_mcp.service.embedded import Embedded
 from sybilion_mcp.service.files import AllowedFolders
 from sybilion_mcp.service.looks import Looks
 from sybilion_mcp.service.patience import Patience
 from sybilion_mcp.service.shared import Shared
+from sybilion_mcp.service.waiting import Waits
 from sybilion_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,10 +28,12 @@ if TYPE_CHECKING:
     from sybilion_mcp.engine.jobs import Engine
     from sybilion_mcp.store.store import Store
 
+EMBEDDED_ACCOUNT = "sk_ops_embedded"
+
 
 @dataclass
 class Desk:
-    """One per process; the lifespan of the server opens and closes it."""
+    """One per process over stdio, one per caller over HTTP. Who makes it closes it."""
 
     settings: Settings
     today: Callable[[], date] = utc_today
@@ -45,9 +51,17 @@ class Desk:
     """The ids of submissions that are on their way from here: their answers are not lost."""
     sent: set[str] = field(default_factory=set)
     """The ids of those that were, and are no more, even where the store still says so."""
+    embedded: Embedded | None = None
+    """The engine that this desk shares with others, who close it; one of its own when none is given."""
+    account: str = EMBEDDED_ACCOUNT
+    """The token that tells this desk's jobs on the engine from those of others."""
+    waits: Waits = field(default_factory=Waits)
+    """Of those who wait here; it ends when the server does."""
+    over_http: bool = False
+    """Whether the token is the caller's own, from a header."""
     _backends: dict[str, Backend] = field(default_factory=dict)
     _store: "Store | None" = None
-    _app: "Starlette | None" = None
+    _own: Embedded | None = None
 
     def __post_init__(self) -> None:
         self.looks = Looks(self.shared)
@@ -55,19 +69,19 @@ class Desk:
     @property
     def engine(self) -> "Engine | None":
         """The embedded engine, which the local backend is made of; None where it is not installed."""
-        if find_spec("statsforecast") is None:
-            return None
-        engine: Engine = self.local_app().state.engine
-        return engine
+        return self._embedded().engine
 
     def local_app(self) -> "Starlette":
         """The Sybilion API over the embedded engine."""
-        if self._app is None:
-            from sybilion_mcp.engine.app import build_app
+        return self._embedded().app()
 
+    def _embedded(self) -> Embedded:
+        if self.embedded is not None:
+            return self.embedded
+        if self._own is None:
             home, drivers = self.settings.home / "engine", self.settings.drivers_file
-            self._app = build_app(home, today=self.today, executor=self.executor, drivers=drivers)
-        return self._app
+            self._own = Embedded(home, drivers, self.today, self.executor)
+        return self._own
 
     @property
     def store(self) -> "Store":
@@ -79,13 +93,18 @@ class Desk:
 
     @property
     def folders(self) -> AllowedFolders:
-        return AllowedFolders(self.settings.allow_dirs)
+        return AllowedFolders(self.settings.allow_dirs, over_http=self.over_http)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What no answer may tell."""
+        return Secrets(self.settings.secrets)
 
     def backend(self, name: str | None = None) -> Backend:
         """The backend of that name, or the default one. Raises `Refusal` when it cannot be used here."""
         name = name or self.settings.default_backend
         if name not in self._backends:
-            self._backends[name] = _local(self) if name == "local" else _sybilion(self.settings)
+            self._backends[name] = _local(self) if name == "local" else _sybilion(self)
         return self._backends[name]
 
     async def aclose(self) -> None:
@@ -93,25 +112,29 @@ class Desk:
         with anyio.CancelScope(shield=True):  # also when the server is being cancelled
             while self._backends:
                 await self._backends.popitem()[1].aclose()
-            if self._app is not None:
-                await self._app.state.engine.aclose()
-                self._app = None
+            if self._own is not None:
+                await self._own.aclose()
             if self._store is not None:
                 await self._store.aclose()
                 self._store = None
 
 
-def _sybilion(settings: Settings) -> Backend:
+def _sybilion(desk: Desk) -> Backend:
     from sybilion_mcp.backends.sybilion import SybilionClient
 
+    settings = desk.settings
     token = settings.api_token.get_secret_value().strip() if settings.api_token else ""
+    source = KEY_HEADER if desk.over_http else settings.token_variable
+    if not token and desk.over_http:
+        words = HEADER_WORDS["token_missing"]
+        raise Refusal("token_missing", words.message, words.hint)
     if not token:
         fault = settings.token_fault
         raise Refusal("token_missing", fault and f"The Sybilion API needs a token. {fault}")
     if not (token.isascii() and token.isprintable()):  # no header can carry it
-        message = f"The token of {settings.token_variable} holds characters that no token has."
-        raise Refusal("token_rejected", message)
-    return SybilionClient(settings.api_base_url, token, token_variable=settings.token_variable)
+        message = f"The token of {source} holds characters that no token has."
+        raise Refusal("token_rejected", message, HEADER_WORDS["token_rejected"].hint if desk.over_http else "")
+    return SybilionClient(settings.api_base_url, token, token_variable=source)
 
 
 def _local(desk: Desk) -> Backend:
@@ -125,4 +148,4 @@ def _local(desk: Desk) -> Backend:
             "Ask the user to run: pip install 'sybilion-mcp[engine]', and to restart the server.",
         )
     transport = InProcess(desk.local_app(), raise_app_exceptions=False)
-    return SybilionClient("http://engine.local", "sk_ops_embedded", name="local", transport=transport)
+    return SybilionClient("http://engine.local", desk.account, name="local", transport=transport)

@@ -30,6 +30,7 @@ class AllowedFolders:
     """The folders a caller may read from and write to. There is no default folder."""
 
     folders: tuple[Path, ...]
+    over_http: bool = False
 
     def readable(self, file: str) -> Path:
         """The resolved path of an existing regular file of at most 20 MB inside an allowed folder.
@@ -80,7 +81,7 @@ class AllowedFolders:
             raise Refusal("file_unreadable", f"{_shown(file)} is no usable path.", instead) from failure
         inside = [place for place in places if any(place.is_relative_to(root) for root in roots)]
         if not inside:
-            raise _outside(file, self.folders, instead)
+            raise _outside(file, self.folders, instead) if self.folders or not self.over_http else _elsewhere()
         return inside
 
 
@@ -203,6 +204,14 @@ def _exists(name: str) -> Refusal:
         "file_exists",
         f"{_shown(name)} exists already; nothing is overwritten.",
         "Choose another name.",
+    )
+
+
+def _elsewhere() -> Refusal:
+    return Refusal(
+        "file_outside_allowed_folders",
+        "The server is reached over HTTP and uses no files.",
+        "Pass the numbers as `series`, and read results without save_to.",
     )
 
 

@@ -96,7 +96,7 @@ async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progres
         look = looking(desk, backend, job_id, remembered=job is not None)
         with desk.looks.watching((known.backend, job_id), look, pace) as watcher:
             job = await _first(watcher, known.backend, end)
-            with suppress(BackendError), anyio.CancelScope(deadline=until):
+            with suppress(BackendError), desk.waits.until(until):
                 while not job.finished:
                     waited = anyio.current_time() - began
                     elapsed_s = max(elapsed_seconds(job, desk.now()) or 0.0, waited)
@@ -245,7 +245,7 @@ async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
         "too_many_jobs",
         words.message,
         f"{hint} Unfinished, the oldest first: {told}.",
-        next=NextStep("get_status", wait, "then submit again"),
+        next=NextStep("get_status", wait, f"until it is finished, usually {_soon(seconds)}; only then submit again"),
         retry_after_s=seconds,
     )
 
@@ -270,6 +270,10 @@ def _until_done(expected: Expectation, elapsed_s: float) -> int:
     """Seconds until a job is probably done, from the middle of the usual range."""
     low, high = expected.seconds
     return max(int((low + high) / 2 - elapsed_s), ceil(high / 30), _SOONEST)
+
+
+def _soon(seconds: int) -> str:
+    return f"in {job_time(seconds)}"
 
 
 def job_time(seconds: float) -> str:

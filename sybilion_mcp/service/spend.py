@@ -80,10 +80,20 @@ def service_of(desk: Desk) -> str:
     return address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
 
 
-async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int | None, *, unasked: bool) -> None:
-    """Raise `Refusal` unless this submit may be made: read-only mode, spend policy, daily cap, the caller's limit.
+async def pass_gate(
+    desk: Desk,
+    expected: Expectation,
+    max_cost_eur_cents: int | None,
+    *,
+    unasked: bool,
+    what: str = "forecast",
+    cheaper: str = "",
+    agreed: bool = False,
+) -> None:
+    """Raise `Refusal` unless this may be sent: read-only mode, spend policy, daily cap, the caller's limit.
 
-    `unasked`: a person can be asked and did not agree, so that under the policy "ask" nobody agreed.
+    `unasked`: a person can be asked and did not agree, so that under the policy "ask" nobody agreed. `what` it is that
+    costs; `cheaper`: how it could cost less. What is `agreed` to already counts already.
     """
     if desk.settings.read_only:
         hint = "Ask the user to restart the server without --read-only. Nothing was sent."
@@ -91,22 +101,23 @@ async def pass_gate(desk: Desk, expected: Expectation, max_cost_eur_cents: int |
     if expected.free:
         return
     high = expected.eur_cents[1]
-    cost = f"This forecast is expected to cost {euros(expected)} ({expected.basis})"
+    cost = f"This {what} is expected to cost {euros(expected)} ({expected.basis})"
     if desk.settings.spend == "deny":
-        hint = 'Paid forecasts are switched off (SYBILION_MCP_SPEND=deny). Use backend="local", which is free.'
-        raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)
-    spent = await beyond_cap(desk, high)  # a first look; the store looks again as it writes the submission down
+        hint = 'Paid {}s are switched off (SYBILION_MCP_SPEND=deny). Use backend="local", which is free.'
+        raise Refusal("spend_refused", f"{cost}.", hint.format(what), changes=ON_LOCAL)
+    # A first look; the store looks again as it writes down what is to be sent.
+    spent = None if agreed else await beyond_cap(desk, high)
     if spent is not None:
-        raise await over_cap(desk, spent, expected)
+        raise await over_cap(desk, spent, expected, what=what, cheaper=cheaper)
     if max_cost_eur_cents is not None and max_cost_eur_cents < high:
-        hint = f'Raise max_cost_eur_cents to {high} if the user agrees, or use backend="local", which is free.'
+        hint = f'{cheaper}Raise max_cost_eur_cents to {high} if the user agrees, or use backend="local", which is free.'
         message = f"{cost}, more than max_cost_eur_cents={max_cost_eur_cents}."
         raise Refusal("spend_refused", message, hint, changes=ON_LOCAL)
-    if unasked and desk.settings.spend == "ask":
+    if unasked and desk.settings.spend == "ask" and not agreed:
         hint = "Call again with the same arguments: then the user is asked. Nothing was sent."
         raise Refusal("spend_refused", f"{cost}, and the user was not asked yet.", hint, retry_after_s=1)
-    if max_cost_eur_cents is None and desk.settings.spend == "ask":
-        hint = f"Ask the user. If they agree, call again with max_cost_eur_cents={high}. Nothing was sent."
+    if max_cost_eur_cents is None and desk.settings.spend == "ask" and not agreed:
+        hint = f"{cheaper}Ask the user. If they agree, call again with max_cost_eur_cents={high}. Nothing was sent."
         raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)
 
 
@@ -132,23 +143,26 @@ async def beyond_cap(desk: Desk, high: int) -> int | None:
     return spent if spent + high > cap else None
 
 
-async def over_cap(desk: Desk, spent: int, expected: Expectation) -> Refusal:
-    """What to say about a forecast with which the day, where so much is `spent` or bound, may pass its cap."""
+async def over_cap(
+    desk: Desk, spent: int, expected: Expectation, *, what: str = "forecast", cheaper: str = ""
+) -> Refusal:
+    """What to say about something with which the day, where so much is `spent` or bound, may pass its cap."""
     cap, high = desk.settings.spend_cap_eur_cents or 0, expected.eur_cents[1]
     alone = high > cap
     today = await desk.store.paid_and_reserved(_day(desk))
-    message = f"This forecast is expected to cost {euros(expected)} ({expected.basis})"
+    message = f"This {what} is expected to cost {euros(expected)} ({expected.basis})"
     if alone:
         message += f"; by itself it may cost more than the cap of {_eur(cap)} a day."
     else:
         message += f"; with it the day may pass its cap of {_eur(cap)}. Today: {_told(today)}."
     ways = [] if alone else ["wait until tomorrow (UTC)"]
-    cheaper = await expected_for(desk, "sybilion", 0)
-    if spent + cheaper.eur_cents[1] <= cap:
-        ways.insert(0, f"leave outside drivers away with driver_limit=0 ({euros(cheaper)}), which fits")
+    without = await expected_for(desk, "sybilion", 0)
+    if what == "forecast" and spent + without.eur_cents[1] <= cap:
+        ways.insert(0, f"leave outside drivers away with driver_limit=0 ({euros(without)}), which fits")
     ways += ["ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS", 'or use backend="local", which is free']
     hint = ", ".join(ways)
-    return Refusal("spend_refused", message, f"{hint[0].upper()}{hint[1:]}. Nothing was sent.", changes=ON_LOCAL)
+    hint = f"{cheaper}{hint[0].upper()}{hint[1:]}. Nothing was sent."
+    return Refusal("spend_refused", message, hint, changes=ON_LOCAL)
 
 
 def _told(today: Spent) -> str:

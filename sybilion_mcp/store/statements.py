@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, literal, or_, select, update
+from sqlalchemy import Row, and_, case, func, literal, or_, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
 from sybilion_mcp.store.records import StoredJob, Submission, now
-from sybilion_mcp.store.tables import artifacts, jobs, submissions
+from sybilion_mcp.store.tables import artifacts, calls, jobs, submissions
 
 MAY_STAND = submissions.c.state.not_in(("rejected", "fallen", "forgotten"))
 """Of a submission: it answers its question again when what replaced it goes."""
@@ -35,7 +35,10 @@ def spent_since(since: str) -> Any:
     cost = func.coalesce(BOOKED, submissions.c.expected_eur_cents)
     joined = submissions.outerjoin(jobs, jobs.c.job_id == submissions.c.job_id)
     query = select(func.coalesce(func.sum(cost), 0)).select_from(joined)
-    return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+    jobs_cost = query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+    called = func.sum(func.coalesce(calls.c.eur_cents, calls.c.expected_eur_cents))
+    calls_cost = select(func.coalesce(called, 0)).where(calls.c.created_at >= since, calls.c.state != "refused")
+    return select(jobs_cost.scalar_subquery() + calls_cost.scalar_subquery())
 
 
 def paid_and_reserved(since: str) -> Any:
@@ -47,8 +50,15 @@ def paid_and_reserved(since: str) -> Any:
     known = func.coalesce(or_(and_(_SETTLED, _FINAL >= 0), submissions.c.state == "forgotten"), False)
     cost = func.coalesce(BOOKED, submissions.c.expected_eur_cents)
     sums = (case((known, cost), else_=0), case((known, 0), else_=cost), case((or_(known, cost == 0), 0), else_=1))
-    query = select(*(func.coalesce(func.sum(one), 0) for one in sums)).select_from(joined)
-    return query.where(submissions.c.created_at >= since, submissions.c.state != "rejected")
+    query = select(*(func.coalesce(func.sum(one), 0).label(name) for name, one in zip("pro", sums, strict=True)))
+    of_submissions = query.select_from(joined).where(submissions.c.created_at >= since)
+    of_jobs = of_submissions.where(submissions.c.state != "rejected").subquery()
+    answered = calls.c.eur_cents.is_not(None)
+    paid, bound = case((answered, calls.c.eur_cents), else_=0), case((answered, 0), else_=calls.c.expected_eur_cents)
+    both = select(func.coalesce(func.sum(paid), 0).label("p"), func.coalesce(func.sum(bound), 0).label("r"))
+    of_calls = both.where(calls.c.created_at >= since, calls.c.state != "refused").subquery()
+    one_row = of_jobs.join(of_calls, true())
+    return select(of_jobs.c.p + of_calls.c.p, of_jobs.c.r + of_calls.c.r, of_jobs.c.o).select_from(one_row)
 
 
 def lose_job(job_id: str) -> Any:

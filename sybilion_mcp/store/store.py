@@ -11,8 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store import accounts, remembered, shelf, statements
+from sybilion_mcp.store.calls import Calls
+from sybilion_mcp.store.catalogues import Catalogues
 from sybilion_mcp.store.database import Database
 from sybilion_mcp.store.draft import PACKING, DamagedArtifact, Draft
+from sybilion_mcp.store.job_list import JobList
 from sybilion_mcp.store.records import (
     KeptArtifact,
     KeptForecast,
@@ -39,6 +42,9 @@ class Store:
     def __init__(self, home: Path) -> None:
         self._database = Database(home / "desk.db")
         self._begin = self._database.begin
+        self.calls = Calls(self._begin)
+        self.catalogues = Catalogues(self._begin)
+        self.job_list = JobList(self._begin)
 
     async def aclose(self) -> None:
         await self._database.aclose()
@@ -210,10 +216,7 @@ class Store:
             return Spent(*(await connection.execute(statements.paid_and_reserved(since))).one())
 
     async def account_names(self, token: str) -> list[str]:
-        """Under which names the questions of a token's account may stand, that of the account first; none if unknown.
-
-        A token is given as a hash, and so is everything else that is said of accounts.
-        """
+        """Where questions of a token's (a hash's) account may stand, the account's name first; none if unknown."""
         async with self._begin() as connection:
             return await accounts.names(connection, token)
 

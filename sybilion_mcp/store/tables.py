@@ -76,6 +76,50 @@ pieces = Table(
     Column("content", LargeBinary, nullable=False),  # of an artifact: so many bytes of it, compressed by themselves
 )
 
+calls = Table(
+    "calls",
+    metadata,
+    Column("request_id", String, primary_key=True),  # X-Request-ID: under it the call is charged once
+    Column("request_hash", String, nullable=False),
+    Column("current", Boolean, nullable=False),  # the one that answers this question now
+    Column("state", String, nullable=False),  # open, refused, answered
+    Column("operation", String, nullable=False),  # drivers, alerts
+    Column("backend", String, nullable=False),
+    Column("account", String, nullable=False),  # whose question it is, as a hash
+    Column("expected_eur_cents", Integer, nullable=False),
+    Column("created_at", String, nullable=False),  # when it was agreed to
+    Column("answer", JSON),
+    Column("answered_at", String),
+    Column("units", Integer),  # what came, each of which is billed
+    Column("eur_cents", Integer),  # what it cost: as the service's usage says, or what that many usually cost
+    Column("usage_id", String),  # the charge among the service's usage events; none while the cost is only expected
+)
+
+Index(
+    "one_current_call_per_question",
+    calls.c.request_hash,
+    unique=True,
+    sqlite_where=text("current"),
+    postgresql_where=text("current"),
+)
+Index(
+    "one_call_per_charge",
+    calls.c.account,
+    calls.c.usage_id,
+    unique=True,
+    sqlite_where=text("usage_id IS NOT NULL"),
+    postgresql_where=text("usage_id IS NOT NULL"),
+)
+
+catalogues = Table(
+    "catalogues",
+    metadata,
+    Column("source", String, primary_key=True),  # the service's address
+    Column("kind", String, primary_key=True),  # region, category
+    Column("names", JSON, nullable=False),  # [id, name], …
+    Column("fetched_at", String, nullable=False),
+)
+
 accounts = Table(
     "accounts",
     metadata,

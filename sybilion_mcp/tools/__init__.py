@@ -5,12 +5,26 @@ from collections.abc import Awaitable, Callable
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ToolAnnotations
 
+from sybilion_mcp.settings import Toolset
+from sybilion_mcp.tools.find_filters import find_filters
+from sybilion_mcp.tools.get_account import get_account
+from sybilion_mcp.tools.get_alerts import get_alerts
 from sybilion_mcp.tools.get_status import get_status
+from sybilion_mcp.tools.list_jobs import list_jobs
+from sybilion_mcp.tools.rank_drivers import rank_drivers
 from sybilion_mcp.tools.read_artifact import read_artifact
 from sybilion_mcp.tools.schemas import answer_or_failure, parameters
 from sybilion_mcp.tools.submit_forecast import submit_forecast
 from sybilion_mcp.tools.suggest_keywords import suggest_keywords
 from sybilion_mcp.tools.validate_series import validate_series
+
+MORE_TOOLS = ("rank_drivers", "get_alerts", "find_filters", "list_jobs", "get_account")
+"""What the toolset `all` has beside the core tools."""
+
+
+def tools_of(toolset: Toolset) -> list[Tool]:
+    """The tools of a toolset: the core ones first."""
+    return core_tools() if toolset == "core" else [*core_tools(), *_more_tools()]
 
 
 def core_tools() -> list[Tool]:
@@ -21,6 +35,16 @@ def core_tools() -> list[Tool]:
         _tool(submit_forecast, "Submit a forecast", _COSTS),
         _tool(get_status, "Follow a job", _free(open_world=True)),
         _tool(read_artifact, "Read results", _free(open_world=True, read_only=False)),
+    ]
+
+
+def _more_tools() -> list[Tool]:
+    return [
+        _tool(rank_drivers, "Rank drivers", _COSTS),
+        _tool(get_alerts, "Get alerts", _COSTS),
+        _tool(find_filters, "Find filters", _free(open_world=True)),
+        _tool(list_jobs, "List jobs", _free(open_world=True)),
+        _tool(get_account, "Account", _free(open_world=True)),
     ]
 
 

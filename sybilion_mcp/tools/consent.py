@@ -71,7 +71,7 @@ async def order_of(
 
 async def offered(ctx: Context[Desk, Any], order: Annotated[Order, Resolve(order_of)]) -> Offer | None:
     """What to ask a person about, if anything. Computed anew in every round of a call."""
-    if not _can_ask(ctx):
+    if not can_ask(ctx):
         return None
     try:
         return await make_offer(ctx.request_context.lifespan_context, order)
@@ -87,13 +87,13 @@ async def ask(offer: Annotated[Offer | None, Resolve(offered)]) -> Consent | Eli
 def agreed(ctx: Context[Desk, Any], order: Order, offer: Offer | None, consent: ElicitationResult[Consent]) -> Order:
     """The order, with what the person agreed to pay where one was asked. Raises `Refusal` where they did not."""
     if offer is None:
-        return replace(order, person=_can_ask(ctx))
+        return replace(order, person=can_ask(ctx))
     if consent.action != "accept" or not consent.data.pay:
         raise declined(offer, consent.action if consent.action != "accept" else "decline")
     return replace(order, max_cost_eur_cents=offer.high, agreed_to=offer.request_hash)
 
 
-def _can_ask(ctx: Context[Desk, Any]) -> bool:
+def can_ask(ctx: Context[Desk, Any]) -> bool:
     """Whether the client shows forms, and can be reached with one."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None

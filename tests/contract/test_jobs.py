@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sybilion_mcp.contract.jobs import JOB_STATUSES, Account, Job, JobPage, instant
+from sybilion_mcp.contract.account import Account
+from sybilion_mcp.contract.jobs import JOB_STATUSES, Job, JobPage, instant
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,6 @@ def test_an_account_ignores_what_it_does_not_know() -> None:
     ],
 )
 def test_whose_an_account_is_needs_nothing_else(given: object, user: str | None) -> None:
-    account = Account.model_validate({"user_id": given, "balance_eur_cents": "much", "api_usage_tier": 3})
+    account = Account.model_validate({"user_id": given, "balance_eur_cents": "much", "api_usage_tier": []})
 
     assert (account.user, account.balance_eur_cents, account.api_usage_tier) == (user, None, None)

@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from sybilion_mcp.engine.app import build_app
+from sybilion_mcp.engine.terms import Terms
 
 from .made_up import TODAY
 
@@ -27,8 +28,8 @@ async def serve(threads: Executor) -> AsyncIterator[Callable[..., Starlette]]:
     """Builds apps whose jobs run in a thread (or in worker processes), and closes them afterwards."""
     async with AsyncExitStack() as stack:
 
-        def build(home: Path, *, processes: bool = False) -> Starlette:
-            app = build_app(home, today=lambda: TODAY, executor=None if processes else threads)
+        def build(home: Path, *, processes: bool = False, terms: Terms | None = None) -> Starlette:
+            app = build_app(home, today=lambda: TODAY, executor=None if processes else threads, terms=terms)
             stack.push_async_callback(app.state.engine.aclose)
             return app
 

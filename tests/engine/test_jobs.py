@@ -174,7 +174,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def doomed(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process on the same home, which prints the URLs of a running and a queued job, and its worker."""
     with subprocess.Popen(
-        [sys.executable, "-c", CRASHING, str(Path(__file__).parents[1]), str(tmp_path)],
+        [sys.executable, "-c", CRASHING, str(Path(__file__).parents[2]), str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -717,8 +717,8 @@ CRASHING = """
 import asyncio, multiprocessing, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from engine.conftest import client_of
-from engine.made_up import TODAY, request
+from tests.engine.conftest import client_of
+from tests.engine.made_up import TODAY, request
 from sybilion_mcp.engine import jobs
 from sybilion_mcp.engine.app import build_app
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sybilion_mcp.cli import main
+
 from .conftest import settled
 from .made_up import months, request, seasonal
 
@@ -61,6 +63,42 @@ async def test_it_prints_its_url_serves_a_forecast_and_ends_cleanly(
 
     assert process.returncode == 0
     assert errors == ""
+
+
+OPTIONS = ["--balance", "10", "--tier", "1", "--max-jobs", "1", "--requests-per-minute", "3", "--job-seconds", "1"]
+
+
+def test_it_can_be_started_poor_and_crowded(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sybilion_mcp", "sandbox", "--port", "0", *OPTIONS, "--retention", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            url = re.search(r"http://\S+:\d+", line)
+            assert url is not None
+            assert "10 EUR cents" in line
+            with httpx.Client(base_url=url[0], headers={"authorization": "Bearer sk_ops_anyone"}) as client:
+                me = client.get("/api/v1/me").json()
+                refused = client.post("/api/v1/forecasts", json=recent_request())
+                client.get("/api/v1/usage")
+                crowded = client.get("/api/v1/me")
+        finally:
+            process.terminate()
+
+    assert (me["balance_eur_cents"], me["api_usage_tier"]) == (10, 1)
+    assert (refused.status_code, crowded.status_code) == (402, 429)
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--balance=-1", "--balance=1.5", "--max-jobs=0", "--requests-per-minute=x", "--tier=4", "--retention=9999999999"],
+)
+def test_an_option_that_makes_no_sense_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sandbox", option])
+
+    assert ended.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
 
 
 def test_it_ends_soon_although_a_request_is_still_coming(sandbox: tuple[subprocess.Popen[str], str]) -> None:

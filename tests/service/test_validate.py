@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks.validation import CASES, WithoutEngine, measure
 from sybilion_mcp.engine.jobs import Engine
-from sybilion_mcp.service import desk as desk_module
+from sybilion_mcp.service import embedded
 from sybilion_mcp.service.arguments import Options, fixes
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.validate import Aggregate, Fill, Validation, validate
@@ -169,7 +169,7 @@ class TestEngine:
         await desk.aclose()
 
     async def test_where_it_is_not_installed_that_is_said(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(desk_module, "find_spec", lambda _: None)
+        monkeypatch.setattr(embedded, "find_spec", lambda _: None)
 
         found = await validate(desk, good_series(60), options=Options(title=TITLE))
 

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from benchmarks.startup import measure
+from sybilion_mcp.tools import MORE_TOOLS
 from tests.conftest import ERAS, good_series
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +106,20 @@ async def test_a_real_client_holds_the_conversation_in_both_eras(era: str, tmp_p
             report = await client.call_tool("read_artifact", {"job_id": job_id})
 
     assert len(report.structured_content["forecast"]) == 6
+
+
+async def test_a_flag_brings_every_tool(tmp_path: Path) -> None:
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "sybilion_mcp", "serve", "--toolset", "all"],
+        env={"SYBILION_MCP_HOME": str(tmp_path)},
+    )
+    with anyio.fail_after(90):
+        async with Client(server) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools}
+
+    assert len(names) == 10
+    assert set(MORE_TOOLS) < names
 
 
 async def test_a_job_survives_the_end_of_its_server(tmp_path: Path) -> None:

@@ -297,7 +297,8 @@ async def test_an_account_with_too_many_jobs_is_told_which_they_are(client: Clie
     assert f"{older} (9 min), {newer} (2 min)." in failure["hint"]
     assert failure["retry_after_s"] == pytest.approx(690 - 9 * 60, abs=5)
     assert failure["next"] == {"tool": "get_status", "arguments": {"job_id": older, "wait_seconds": 45}}
-    assert text_of(refused).splitlines()[-1].endswith(f" then submit again in {failure['retry_after_s']} s.")
+    last = text_of(refused).splitlines()[-1]
+    assert last.endswith(" wait_seconds=45) until it is finished, usually in 2 min; only then submit again.")
     made = data_of(await call(client, "submit_forecast", series_id=checked["series_id"], soft_horizon=12))
     assert not made["reused"]
 

@@ -217,7 +217,12 @@ async def test_an_answer_that_is_none_pays_nothing(connect: Connect, api: Hosted
     async with connect(Person(ElicitResult(action="accept"))) as client:
         result = await submit(client)
 
-    assert result.is_error
+    failure = failure_of(result)
+    assert failure["code"] == "spend_refused"
+    assert "accepted without an answer; nothing was sent" in failure["message"]
+    assert failure["next"]["tool"] == "submit_forecast"
+    assert failure["next"]["arguments"]["backend"] == "local"
+    assert "Resolver" not in text_of(result)
     assert api.submits == []
 
 
