@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from sybilion_mcp.contract.account import Account, UsagePage
-from sybilion_mcp.contract.catalogue import Catalogue, Kind
 from sybilion_mcp.contract.jobs import Accepted, Job, JobPage
-from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
+
+if TYPE_CHECKING:
+    from sybilion_mcp.contract.account import Account, UsagePage
+    from sybilion_mcp.contract.catalogue import Catalogue, Kind
+    from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
 
 Transport = Literal["unreachable", "timed_out", "unreadable_answer"]
 
@@ -106,24 +108,24 @@ class Backend(Protocol):
         """
         ...
 
-    async def rank_drivers(self, body: dict[str, object], request_id: str) -> DriverRanking:
+    async def rank_drivers(self, body: dict[str, object], request_id: str) -> "DriverRanking":
         """Billed; once, however often it is sent with this id."""
         ...
 
-    async def alerts(self, body: dict[str, object], request_id: str) -> Alerts:
+    async def alerts(self, body: dict[str, object], request_id: str) -> "Alerts":
         """Billed; once, however often it is sent with this id."""
         ...
 
-    async def catalogue(self, kind: Kind) -> Catalogue: ...
+    async def catalogue(self, kind: "Kind") -> "Catalogue": ...
 
     async def jobs_page(self, page: int, limit: int, status: str | None = None) -> JobPage:
         """One page of the account's jobs, the newest first; pages count from 1."""
         ...
 
-    async def usage(self, limit: int) -> UsagePage:
+    async def usage(self, limit: int) -> "UsagePage":
         """The newest charges."""
         ...
 
-    async def account(self) -> Account: ...
+    async def account(self) -> "Account": ...
 
     async def aclose(self) -> None: ...

@@ -6,12 +6,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ToolAnnotations
 
 from sybilion_mcp.settings import Toolset
-from sybilion_mcp.tools.find_filters import find_filters
-from sybilion_mcp.tools.get_account import get_account
-from sybilion_mcp.tools.get_alerts import get_alerts
 from sybilion_mcp.tools.get_status import get_status
-from sybilion_mcp.tools.list_jobs import list_jobs
-from sybilion_mcp.tools.rank_drivers import rank_drivers
 from sybilion_mcp.tools.read_artifact import read_artifact
 from sybilion_mcp.tools.schemas import answer_or_failure, parameters
 from sybilion_mcp.tools.submit_forecast import submit_forecast
@@ -39,6 +34,13 @@ def core_tools() -> list[Tool]:
 
 
 def _more_tools() -> list[Tool]:
+    # Imported where they are served: the core starts without them.
+    from sybilion_mcp.tools.find_filters import find_filters
+    from sybilion_mcp.tools.get_account import get_account
+    from sybilion_mcp.tools.get_alerts import get_alerts
+    from sybilion_mcp.tools.list_jobs import list_jobs
+    from sybilion_mcp.tools.rank_drivers import rank_drivers
+
     return [
         _tool(rank_drivers, "Rank drivers", _COSTS),
         _tool(get_alerts, "Get alerts", _COSTS),

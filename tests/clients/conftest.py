@@ -66,6 +66,8 @@ def serving(arguments: Sequence[str], folder: Path) -> Iterator[str]:
     """A server process that prints where it listens; it is told to end afterwards."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SYBILION_", "EOMER_"))}
     environment |= {"SYBILION_MCP_HOME": str(folder / "home"), "SYBILION_MCP_TOOLSET": "all"}
+    # Nothing leaves this machine, whatever key a client brings.
+    environment |= {"SYBILION_API_BASE_URL": "http://127.0.0.1:9", "SYBILION_MCP_SPEND": "deny"}
     with (
         (folder / "server.log").open("w") as log,
         subprocess.Popen(

@@ -12,7 +12,7 @@ from sybilion_mcp.client_blocks import Setup, block
 
 @pytest.mark.parametrize("token", [False, True])
 def test_the_program_talks_http(*, token: bool, http_server: str, tmp_path: Path) -> None:
-    """Without a key the embedded engine answers; with one, forecasts cost, and nobody is there to agree."""
+    """Without a key the embedded engine answers; with one, forecasts cost, which this server does not allow."""
     program = tmp_path / "forecast.py"
     program.write_text(block("python", Setup(command=(), token=token, url=http_server)), encoding="utf-8")
 
