@@ -1,6 +1,7 @@
 """The command line: serve (the default), demo, sandbox, explain, drivers, jobs, config, doctor."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -158,14 +159,19 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from sybilion_mcp.logs import start_logging
-    from sybilion_mcp.server import build_server
+    gc.disable()  # what is imported stays: looking through it again and again would be a tenth of the start
+    try:
+        from sybilion_mcp.logs import start_logging
+        from sybilion_mcp.server import build_server
 
-    settings = _settings(arguments)
-    start_logging(settings.log_level)
-    if arguments.transport == "http":
+        settings = _settings(arguments)
+        start_logging(settings.log_level)
+        server = build_server(settings) if arguments.transport == "stdio" else None
+    finally:
+        gc.enable()
+    if server is None:
         return _serve_http(settings, arguments.host, arguments.port)
-    build_server(settings).run("stdio")
+    server.run("stdio")
     return 0
 
 

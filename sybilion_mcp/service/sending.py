@@ -56,7 +56,8 @@ async def arrived(desk: Desk, request_hash: str) -> Submission | None:
         if anyio.current_time() >= end:
             raise _on_its_way()
         await anyio.sleep(LOOK_SECONDS)
-    return one
+    # Read anew: it may have arrived between being read and being asked about.
+    return await desk.store.current_submission(request_hash)
 
 
 async def _sent(desk: Desk, backend: Backend, question: Submission) -> str:

@@ -107,7 +107,7 @@ PAST = datetime.now(UTC) - timedelta(minutes=5)
         {"sub": 7},
         {"exp": PAST},
         {"exp": None},
-        {"nbf": datetime.now(UTC) + timedelta(minutes=5)},
+        {"nbf": datetime.now(UTC) + timedelta(days=1)},
     ],
 )
 async def test_a_token_that_is_not_for_this_server_is_refused(

@@ -395,7 +395,7 @@ def test_two_megabytes_of_daily_points_take_a_second() -> None:
     assert _quickest(lambda: to_monthly(points, "none", "none", TODAY), rounds=2) < 1.0
 
 
-def _quickest(action: object, rounds: int = 10) -> float:
+def _quickest(action: object, rounds: int = 40) -> float:
     assert callable(action)
     taken = []
     for _ in range(rounds):
