@@ -18,6 +18,7 @@ from sybilion_mcp.service.reading import MOST_BYTES
 from tests.conftest import good_series
 from tests.explain.made_up import forecast_of, signals_of, trajectories_of
 from tests.service.finished import windows_of
+from tests.timing import wall_clock
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,6 +182,7 @@ def test_explain_is_not_stopped_by_a_damaged_folder_beside(
     assert "\nsound (Sybilion): recency_factor 0.9 there, 0.5 here" in capsys.readouterr().out
 
 
+@wall_clock
 def test_explain_looks_at_few_of_many_folders_and_stays_fast(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.store.records import StoredSeries
+from tests.store.keep import put_artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -37,8 +38,8 @@ async def memories(desk: Desk) -> None:
     """Two jobs with artifacts, two series."""
     for job_id in ("abc-1", "abd-2"):
         await desk.store.put_job(Job(job_id=job_id, status="completed", settled=True), "local")
-        await desk.store.put_artifact(job_id, f"forecast-{job_id}.json", b"{}")
-        await desk.store.put_artifact(job_id, "input.json", b"{}")
+        await put_artifact(desk.store, job_id, f"forecast-{job_id}.json", b"{}")
+        await put_artifact(desk.store, job_id, "input.json", b"{}")
     for series_id in ("s_aa", "s_ab"):
         await desk.store.put_series(StoredSeries(series_id, {"2026-01-01": 1.0}))
 

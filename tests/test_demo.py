@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from tests.conftest import good_series
+from tests.timing import wall_clock
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -15,6 +16,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@wall_clock
 def test_the_made_up_conversation_ends_with_table_bands_true_drivers_and_past_errors() -> None:
     started = time.monotonic()
     done = run()

@@ -64,12 +64,6 @@ class Draft:
             del self._loose[:PIECE_BYTES]
             await PACKING.run(self._pack, piece)
 
-    async def fill(self, content: bytes) -> None:
-        """All of it at once."""
-        for start in range(0, len(content), PIECE_BYTES):
-            await self.add(content[start : start + PIECE_BYTES])
-        await self.seal()
-
     async def seal(self) -> None:
         """Nothing more comes."""
         if self._loose:

@@ -288,11 +288,6 @@ class Store:
         async with self._begin(writing=True) as connection:
             return await remembered.forget(connection, job_id)
 
-    async def put_artifact(self, job_id: str, name: str, content: bytes) -> bool:
-        with Draft() as draft:
-            await draft.fill(content)
-            return await self.put_draft(job_id, name, draft)
-
     async def put_draft(
         self, job_id: str, name: str, draft: Draft, *, instead: bool = False, patience: float = BUSY_SECONDS
     ) -> bool:

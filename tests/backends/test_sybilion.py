@@ -17,6 +17,7 @@ from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError,
 from sybilion_mcp.backends.sybilion import MAX_ARTIFACT_BYTES, InProcess, SybilionClient
 from tests.backends.glass import Glass
 from tests.hosted import TOKEN, Fault, HostedApi, cut, error, garbage, proxy_error, reset, serving, silence
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -347,6 +348,7 @@ async def test_an_address_that_is_none_is_unreachable(url: str) -> None:
     assert (failure.kind, failure.sent) == ("unreachable", False)
 
 
+@wall_clock
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_server_that_never_answers_ends_in_time(api: HostedApi, operation: str) -> None:
     for name in ("job", "jobs", "artifact", "submit", "account"):

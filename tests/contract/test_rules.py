@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -15,6 +14,7 @@ from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import encode
 from sybilion_mcp.contract.rules import check_request, first_problem
 from sybilion_mcp.contract.series_rules import allowed_horizons, months_needed
+from tests.timing import cpu_seconds
 
 from .made_up import (
     FIELDS,
@@ -647,6 +647,6 @@ def test_neither_does_what_json_can_hardly_carry() -> None:
 def test_a_body_full_of_text_numbers_is_checked_in_a_moment() -> None:
     series = dict.fromkeys((f"{year:04d}-{month:02d}-01" for year in range(1, 5000) for month in range(1, 13)), "1")
     assert len(json.dumps(series)) < 2 * 1024 * 1024
-    start = time.perf_counter()
-    assert len(check_request(request(timeseries=series), TODAY)) == len(series)
-    assert time.perf_counter() - start < 5
+    found: list[Problem] = []
+    assert cpu_seconds(lambda: found.extend(check_request(request(timeseries=series), TODAY))) < 5
+    assert len(found) == len(series)

@@ -40,6 +40,7 @@ from tests.conftest import TODAY, good_series
 from tests.explain.hostile import CORPUS, ORDINARY, TOOLS, bare, fragments, leaks, problems_of, problems_of_data
 from tests.explain.made_up import driver_of, facts_of, forecast_of, input_of, trajectories_of, window_of
 from tests.hosted import Fault, HostedApi, ImpatientDesk, serving
+from tests.store.keep import put_artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -267,7 +268,7 @@ async def keep_job(desk: Desk, text: str, job_id: str = JOB_ID, *, backend: str 
     artifacts = artifacts_with(text)
     artifacts["input.json"]["timeseries_metadata"] = {"title": text, "description": text, "keywords": [text]}
     for name, content in artifacts.items():
-        await desk.store.put_artifact(job_id, name, json.dumps(content).encode())
+        await put_artifact(desk.store, job_id, name, json.dumps(content).encode())
 
 
 def text_of(result: CallToolResult) -> str:

@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from tests.explain.made_up import (
     report_of,
     window_of,
 )
+from tests.timing import cpu_seconds
 
 SERIES = input_of([100.0 + 10 * math.sin(at * math.pi / 6) + at / 5 for at in range(60)])
 HELD = [window_of(f"2025-{month:02}", [(100, 104), (102, 99), (101, 106)]) for month in range(1, 10)]
@@ -383,11 +383,9 @@ class TestMalice:
     def test_windows_thousands_of_years_ahead_cost_no_time(self) -> None:
         far = [window_of("9990-01", [(100, 104)]) for _ in range(500)]
 
-        began = time.perf_counter()
-        report = full(windows=far)
-
-        assert time.perf_counter() - began < 2
-        assert report.skill.windows_used == 500
+        reports: list[Report] = []
+        assert cpu_seconds(lambda: reports.append(full(windows=far))) < 2
+        assert reports[0].skill.windows_used == 500
 
     def test_more_windows_than_anybody_made_are_not_read(self) -> None:
         text = render_report(full(windows=[window_of("2025-01", [(100, 104)])] * 501))

@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections.abc import Mapping
 from datetime import date, timedelta
 from statistics import fmean
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.intake.findings import CODES
 from sybilion_mcp.intake.series import Aggregate, Fill, Monthly, points_of, to_monthly
+from tests.timing import cpu_seconds
 
 TODAY = date(2026, 11, 15)
 
@@ -381,7 +381,7 @@ def test_whatever_is_missing_inside_is_filled_between_its_neighbours(gone: set[i
 
 def test_a_hundred_and_twenty_points_take_two_milliseconds() -> None:
     points = points_of({**months(120), "2020-05-01": None, "2021-02-30": 5})
-    assert _quickest(lambda: to_monthly(points, "none", "none", TODAY)) < 0.002
+    assert cpu_seconds(lambda: to_monthly(points, "none", "none", TODAY), rounds=40) < 0.002
 
 
 def test_a_forged_year_does_not_make_a_long_answer() -> None:
@@ -392,14 +392,4 @@ def test_a_forged_year_does_not_make_a_long_answer() -> None:
 
 def test_two_megabytes_of_daily_points_take_a_second() -> None:
     points = points_of(days(90_000, first=date(1700, 1, 1)))
-    assert _quickest(lambda: to_monthly(points, "none", "none", TODAY), rounds=2) < 1.0
-
-
-def _quickest(action: object, rounds: int = 40) -> float:
-    assert callable(action)
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    assert cpu_seconds(lambda: to_monthly(points, "none", "none", TODAY), rounds=2) < 1.0

@@ -1,13 +1,12 @@
 """suggest: what a user gets for a title."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sybilion_mcp.keywords.suggest import Suggestion, suggest
 from sybilion_mcp.keywords.topics import ROLES
+from tests.timing import cpu_seconds
 
 # The examples of the service's public documentation (page "drivers").
 DOCUMENTED = {
@@ -261,13 +260,9 @@ def test_instructions_in_a_title_are_not_repeated() -> None:
 
 def test_is_fast_once_loaded() -> None:
     suggest("copper price")
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        suggest("Aluminium price in Germany", "For steel, cars and electricity. " * 10, existing=["bauxite"] * 20)
-        times.append(time.perf_counter() - start)
+    description, existing = "For steel, cars and electricity. " * 10, ["bauxite"] * 20
 
-    assert min(times) < 0.002
+    assert cpu_seconds(lambda: suggest("Aluminium price in Germany", description, existing=existing), rounds=20) < 0.002
 
 
 TEXTS = st.text(max_size=200) | st.lists(

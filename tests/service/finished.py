@@ -11,6 +11,7 @@ from sybilion_mcp.service.validate import remember
 from sybilion_mcp.store.records import Submission, new_id, now
 from tests.conftest import good_series
 from tests.explain.made_up import forecast_of, signals_of, trajectories_of, window_of
+from tests.store.keep import put_artifact
 
 TITLE = "Monthly demand for a made-up product in Austria, units"
 SERIES = good_series()
@@ -61,7 +62,7 @@ async def finished_job(
     await desk.store.put_job(job, "sybilion")
     for name, content in artifacts.items():
         if content is not None:
-            await desk.store.put_artifact(job_id, name, content)
+            await put_artifact(desk.store, job_id, name, content)
     return series_id
 
 

@@ -20,6 +20,7 @@ from sybilion_mcp.service.submit import submit
 from tests.hosted import Fault, HostedApi, error, garbage, reset, silence
 from tests.service.conftest import OpenDesk
 from tests.service.orders import order
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +73,7 @@ async def followed(desk: Desk, job_id: str, wait_seconds: float = 0, heard: Hear
         return await follow(desk, job_id, wait_seconds, heard or Heard())
 
 
+@wall_clock
 async def test_an_unfinished_job_is_told_when_patience_ends(hosted: Desk, api: HostedApi) -> None:
     job_id = api.make_job()
     heard = Heard()
@@ -209,6 +211,7 @@ async def test_results_that_cannot_be_had_now_are_had_later(hosted: Desk, api: H
     assert tuple(await hosted.store.artifact_names(job_id)) == NAMES
 
 
+@wall_clock
 async def test_cancelling_ends_it_at_once_and_leaves_the_desk_usable(hosted: Desk, api: HostedApi) -> None:
     job_id = api.make_job()
 
@@ -309,6 +312,7 @@ async def test_who_is_cancelled_disturbs_nobody(hosted: Desk, api: HostedApi, le
     assert [one.artifacts for one in found] == [NAMES] * (4 - len(leaving))
 
 
+@wall_clock
 @pytest.mark.parametrize("looks", [0, 1])
 async def test_when_all_are_cancelled_a_hanging_backend_holds_nobody(hosted: Desk, api: HostedApi, looks: int) -> None:
     """At the first look, and at a later one."""
@@ -390,6 +394,7 @@ async def test_the_results_are_kept_for_the_others_when_one_leaves(hosted: Desk,
 # An answer before 45 seconds
 
 
+@wall_clock
 async def test_a_long_wait_ends_before_its_time(hosted: Desk, api: HostedApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "WAITING_SECONDS", 0.2)
     job_id = api.make_job()
@@ -560,6 +565,7 @@ async def test_where_the_jobs_cannot_be_listed_the_failure_is_told_without(
     assert (refusal.code, refusal.retry_after_s, refusal.next) == ("too_many_jobs", 120, None)
 
 
+@wall_clock
 async def test_a_list_of_jobs_that_does_not_come_keeps_nobody_waiting(
     hosted: Desk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from tests.hosted import Fault, HostedApi
 from tests.service.conftest import OpenDesk
 from tests.service.locks import locked
 from tests.store.full import leave_room
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +55,7 @@ async def opened(desk: Desk) -> Path:
 # A database that others have locked
 
 
+@wall_clock
 async def test_a_lock_hides_no_cost_and_what_was_seen_is_written_down_at_the_next_look(
     hosted: Desk, api: HostedApi, finished: str
 ) -> None:
@@ -72,6 +74,7 @@ async def test_a_lock_hides_no_cost_and_what_was_seen_is_written_down_at_the_nex
     assert tuple(await hosted.store.artifact_names(finished)) == NAMES
 
 
+@wall_clock
 async def test_a_lock_does_not_make_waiting_longer(hosted: Desk, api: HostedApi) -> None:
     job_id = api.make_job()
     await followed(hosted, job_id)
@@ -85,6 +88,7 @@ async def test_a_lock_does_not_make_waiting_longer(hosted: Desk, api: HostedApi)
     assert took < 2 + SLACK
 
 
+@wall_clock
 @pytest.mark.parametrize("status", ["running", "completed"])
 async def test_cancelling_is_not_held_up_by_a_lock(hosted: Desk, api: HostedApi, status: str) -> None:
     job_id = api.make_job()
@@ -102,6 +106,7 @@ async def test_cancelling_is_not_held_up_by_a_lock(hosted: Desk, api: HostedApi,
     assert took < 0.5
 
 
+@wall_clock
 async def test_a_report_is_made_of_what_was_downloaded_while_others_have_the_database_locked(
     hosted: Desk, api: HostedApi, finished: str
 ) -> None:
@@ -116,6 +121,7 @@ async def test_a_report_is_made_of_what_was_downloaded_while_others_have_the_dat
     assert "forecast.json" in await hosted.store.artifact_names(finished)
 
 
+@wall_clock
 async def test_what_nobody_may_read_is_a_clear_failure_in_time(
     hosted: Desk, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.reading import MOST_BYTES, MOST_BYTES_OF_OTHERS
 from sybilion_mcp.service.related import LOOKED_AT, READ, related, states_of_one_series
 from tests.service.finished import SERIES, finished_job
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -157,6 +158,7 @@ async def test_few_jobs_are_read_however_many_there_are_and_the_report_says_so(d
     assert f"There are more jobs on this series: sybilion://series/{series_id}." in render_report(report)
 
 
+@wall_clock
 async def test_jobs_on_the_very_same_numbers_are_found_however_old(desk: Desk) -> None:
     await finished_job(desk, "old")
     for number in range(LOOKED_AT + 1):

@@ -22,6 +22,7 @@ from tests.hosted import Fault, HostedApi, error, reset, silence
 from tests.service.conftest import OpenDesk
 from tests.service.orders import TITLE, order, refusal_of
 from tests.store.full import leave_room
+from tests.store.keep import put_artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +228,7 @@ async def test_a_large_artifact_that_is_kept_is_not_read_for_a_report(
 ) -> None:
     await follow(hosted, job_id, 0, silent)
     await results.report(hosted, job_id)  # imports
-    await hosted.store.put_artifact(job_id, "backtest_metrics.json", bytes(100 * 2**20))
+    await put_artifact(hosted.store, job_id, "backtest_metrics.json", bytes(100 * 2**20))
     tracemalloc.start()
     try:
         report = await results.report(hosted, job_id)

@@ -30,6 +30,8 @@ from tests.hosted import Fault, HostedApi, ImpatientDesk, cut, error, garbage, p
 from tests.service.conftest import OpenDesk
 from tests.service.locks import locked
 from tests.service.orders import TITLE, order, refusal_of
+from tests.store.keep import put_artifact
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -1111,7 +1113,7 @@ async def guessed(desk: Desk, api: HostedApi, other: dict[str, Any] | None) -> s
 async def test_a_guess_that_was_right_is_confirmed(hosted: Desk, api: HostedApi, kept: bool) -> None:
     job_id = await guessed(hosted, api, {})
     if kept:
-        await hosted.store.put_artifact(job_id, "input.json", api.artifacts[job_id]["input.json"])
+        await put_artifact(hosted.store, job_id, "input.json", api.artifacts[job_id]["input.json"])
         api.forget(job_id)
 
     found = [(await asked(hosted, order())).job_id for _ in range(2)]
@@ -1127,7 +1129,7 @@ async def test_a_guess_that_was_right_is_confirmed(hosted: Desk, api: HostedApi,
 async def test_a_guess_that_was_wrong_is_looked_for_anew(hosted: Desk, api: HostedApi, kept: bool) -> None:
     wrong = await guessed(hosted, api, {"soft_horizon": 6})
     if kept:
-        await hosted.store.put_artifact(wrong, "input.json", api.artifacts[wrong]["input.json"])
+        await put_artifact(hosted.store, wrong, "input.json", api.artifacts[wrong]["input.json"])
     api.finish(right := api.make_job(api.submits[0]))
 
     found = [(await asked(hosted, order())).job_id for _ in range(2)]
@@ -1289,6 +1291,7 @@ async def test_a_locked_database_does_not_hide_what_the_service_said(
     assert len(api.submits) == 1
 
 
+@wall_clock
 @pytest.mark.parametrize("answered", [True, False])
 async def test_a_cancelled_submit_returns_at_once_although_the_database_is_locked(
     hosted: Desk, api: HostedApi, answered: bool

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store.draft import PIECE_BYTES, DamagedArtifact, Draft
 from sybilion_mcp.store.store import Store
+from tests.store.keep import fill, put_artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ async def read(store: Store, job_id: str, name: str) -> bytes:
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, len(LARGE)])
 async def test_what_is_kept_is_what_was_sent_whole_and_in_pieces(store: Store, size: int) -> None:
-    await store.put_artifact("j", "a", LARGE[:size])
+    await put_artifact(store, "j", "a", LARGE[:size])
 
     assert await store.artifact("j", "a") == LARGE[:size]
     assert await read(store, "j", "a") == LARGE[:size]
@@ -50,12 +51,12 @@ async def test_what_is_kept_is_what_was_sent_whole_and_in_pieces(store: Store, s
 
 
 async def test_nothing_is_kept_of_a_job_that_is_not_remembered(store: Store, tmp_path: Path) -> None:
-    assert await store.put_artifact("j", "a", LARGE)
+    assert await put_artifact(store, "j", "a", LARGE)
     assert await store.forget_job("j")
 
-    assert not await store.put_artifact("j", "a", LARGE)
+    assert not await put_artifact(store, "j", "a", LARGE)
     with Draft() as draft:
-        await draft.fill(LARGE)
+        await fill(draft, LARGE)
         assert not await store.put_draft("j", "a", draft, instead=True)
 
     with closing(sqlite3.connect(tmp_path / "desk.db")) as file:
@@ -65,7 +66,7 @@ async def test_nothing_is_kept_of_a_job_that_is_not_remembered(store: Store, tmp
 
 
 async def test_what_is_forgotten_is_not_left_in_the_file(store: Store, tmp_path: Path) -> None:
-    await store.put_artifact("j", "a", LARGE)
+    await put_artifact(store, "j", "a", LARGE)
     await store.forget_job("j")
     await store.aclose()
 
@@ -73,7 +74,7 @@ async def test_what_is_forgotten_is_not_left_in_the_file(store: Store, tmp_path:
 
 
 async def test_it_is_compressed(store: Store, tmp_path: Path) -> None:
-    await store.put_artifact("j", "a", b"0.123, " * 10**6)
+    await put_artifact(store, "j", "a", b"0.123, " * 10**6)
     await store.aclose()
 
     assert (tmp_path / "desk.db").stat().st_size < 10**6
@@ -108,8 +109,8 @@ DAMAGE = {
 async def test_what_is_not_what_was_sent_is_never_passed_on(
     store: Store, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await store.put_artifact("j", "a", LARGE)
-    await store.put_artifact("other", "a", b"other")
+    await put_artifact(store, "j", "a", LARGE)
+    await put_artifact(store, "other", "a", b"other")
     await store.aclose()
     change(tmp_path, DAMAGE[damage])
 
@@ -121,11 +122,11 @@ async def test_what_is_not_what_was_sent_is_never_passed_on(
 
 
 async def test_a_sound_copy_takes_the_place_of_a_damaged_one(store: Store, tmp_path: Path) -> None:
-    await store.put_artifact("j", "a", LARGE)
+    await put_artifact(store, "j", "a", LARGE)
     change(tmp_path, DAMAGE["a piece lost"])
 
     with Draft() as draft:
-        await draft.fill(b"anew")
+        await fill(draft, b"anew")
         await store.put_draft("j", "a", draft, instead=True)
 
     assert await store.artifact("j", "a") == b"anew"

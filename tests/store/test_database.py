@@ -13,6 +13,7 @@ from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store import database
 from sybilion_mcp.store.store import Store
 from tests.service.locks import locked
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +67,7 @@ async def test_an_empty_file_that_is_just_being_made_becomes_a_database(tmp_path
     await store.aclose()
 
 
+@wall_clock
 async def test_a_reader_waits_no_longer_where_the_file_is_to_be_opened(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +80,7 @@ async def test_a_reader_waits_no_longer_where_the_file_is_to_be_opened(
     assert await store.job("j1") is None
 
 
+@wall_clock
 async def test_many_readers_wait_no_longer_than_one(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +99,7 @@ async def test_many_readers_wait_no_longer_than_one(
     assert max(waited) < 0.5 + SLACK
 
 
+@wall_clock
 async def test_who_has_little_patience_has_little_to_open_the_file_too(store: Store, tmp_path: Path) -> None:
     with locked(tmp_path, readers=True):
         took = await told(lambda: store.put_job(seen(1), "sybilion", patience=0.2))
@@ -103,6 +107,7 @@ async def test_who_has_little_patience_has_little_to_open_the_file_too(store: St
     assert 0.2 <= took < 0.2 + SLACK
 
 
+@wall_clock
 @pytest.mark.parametrize("opened", [True, False])
 async def test_many_writers_who_wait_are_cancelled_at_once(store: Store, tmp_path: Path, opened: bool) -> None:
     if opened:

@@ -21,6 +21,8 @@ from sybilion_mcp.store.failures import newer_database, storage_failed
 from sybilion_mcp.store.records import StoredSeries
 from sybilion_mcp.store.store import Store
 from tests.store.full import leave_room
+from tests.store.keep import put_artifact
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +38,7 @@ async def home(tmp_path: Path) -> Path:
     for number in (*range(4), 9):
         await store.put_job(Job.model_validate({"job_id": f"j{number}", "status": "completed"}), "sybilion")
     for number in range(4):
-        await store.put_artifact(f"j{number}", "a.json", NOISE[: 2**18])
+        await put_artifact(store, f"j{number}", "a.json", NOISE[: 2**18])
     await store.aclose()
     return tmp_path / "home"
 
@@ -50,7 +52,7 @@ async def store(home: Path) -> AsyncIterator[Store]:
 
 async def refusal_of(store: Store, *, writing: bool = False) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        await (store.put_artifact("j9", "a.json", NOISE) if writing else store.artifact("j0", "a.json"))
+        await (put_artifact(store, "j9", "a.json", NOISE) if writing else store.artifact("j0", "a.json"))
     assert caught.value.code == "storage_failed"
     assert caught.value.hint
     return caught.value
@@ -152,11 +154,12 @@ async def test_a_lock_that_outlasts_our_patience_is_told_and_passes(
         assert await store.artifact("j0", "a.json") is not None
         other.execute("ROLLBACK")
 
-    await store.put_artifact("j9", "a.json", NOISE)
+    await put_artifact(store, "j9", "a.json", NOISE)
     assert await store.artifact("j9", "a.json") == NOISE
     await store.aclose()
 
 
+@wall_clock
 @pytest.mark.parametrize("work", ["series", "artifact", "open"])
 async def test_waiting_for_a_lock_can_be_cancelled(home: Path, work: str) -> None:
     store = Store(home)
@@ -168,7 +171,7 @@ async def test_waiting_for_a_lock_can_be_cancelled(home: Path, work: str) -> Non
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         with anyio.move_on_after(0.3):
-            await (store.put_series(SERIES) if work != "artifact" else store.put_artifact("j9", "a.json", NOISE))
+            await (store.put_series(SERIES) if work != "artifact" else put_artifact(store, "j9", "a.json", NOISE))
         took = time.monotonic() - began
         other.execute("ROLLBACK")
 
@@ -205,7 +208,7 @@ async def test_a_disk_without_room_is_told_and_what_is_there_stays_readable(
 
     assert "no room" in refusal.message
     assert await store.artifact_sizes("j9") == {}
-    await store.put_artifact("j9", "small.json", b"{}")
+    await put_artifact(store, "j9", "small.json", b"{}")
     assert await store.artifact("j9", "small.json") == b"{}"
     await store.aclose()
     await check_all_is_there(home)
@@ -215,7 +218,7 @@ LIMITED = """
 import random, resource, sys, anyio, pathlib
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store.store import Store
-from tests.store.full import leave_room
+from tests.store.keep import put_artifact
 
 async def main():
     home = pathlib.Path(sys.argv[1])
@@ -224,7 +227,7 @@ async def main():
     most = (home / "desk.db").stat().st_size + 2**17
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     try:
-        await store.put_artifact("j9", "a.json", random.randbytes(3 * 2**20))
+        await put_artifact(store, "j9", "a.json", random.randbytes(3 * 2**20))
     except Refusal as refusal:
         print(refusal.code, refusal.message)
     assert await store.artifact("j9", "a.json") is None

@@ -16,6 +16,7 @@ from sybilion_mcp.contract.jobs import ArtifactRef, Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store.records import KeptForecast, OverCap, StoredSeries, Submission, new_id, now
 from sybilion_mcp.store.store import Store
+from tests.store.keep import put_artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,7 @@ async def test_a_second_store_sees_series_submissions_jobs_and_artifacts(opened:
     assert await first.begin_submission(asked)
     await first.accept_submission(asked.submission_id, job(), "sybilion")
     await first.put_job(done, "sybilion")
-    await first.put_artifact("j1", "a.json", b"\x00\xff{}")
+    await put_artifact(first, "j1", "a.json", b"\x00\xff{}")
 
     series = await second.series("s_1")
     assert series == StoredSeries("s_1", POINTS, title="Öl", keywords=["a", "b"])
@@ -86,7 +87,7 @@ async def test_a_second_store_sees_series_submissions_jobs_and_artifacts(opened:
 async def test_everything_stays_after_closing(opened: Opening) -> None:
     store = opened()
     await store.put_job(job(), "sybilion")
-    await store.put_artifact("j1", "a.json", b"1")
+    await put_artifact(store, "j1", "a.json", b"1")
     await store.aclose()
 
     assert await store.artifact("j1", "a.json") == b"1"
@@ -108,7 +109,7 @@ async def test_what_is_not_there_is_none(opened: Opening) -> None:
 async def test_many_stores_open_a_fresh_home_at_the_same_instant(opened: Opening) -> None:
     async def use(store: Store, number: int) -> None:
         await store.put_job(job("j"), "sybilion")
-        await store.put_artifact("j", f"{number:02d}", b"x")
+        await put_artifact(store, "j", f"{number:02d}", b"x")
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
@@ -122,13 +123,14 @@ PROCESS = """
 import sys, anyio, pathlib
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store.store import Store
+from tests.store.keep import put_artifact
 
 async def main():
     store = Store(pathlib.Path(sys.argv[1]))
     print("ready", flush=True)
     sys.stdin.readline()
     await store.put_job(Job(job_id="j", status="completed"), "sybilion")
-    await store.put_artifact("j", sys.argv[2], b"x")
+    await put_artifact(store, "j", sys.argv[2], b"x")
     await store.aclose()
 
 anyio.run(main)
@@ -159,7 +161,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(opened: Opening, caplog: p
         await opened().put_job(job(f"j{step}"), "sybilion")
         with anyio.move_on_after(step / 2000):
             for number in range(5):
-                await store.put_artifact(f"j{step}", str(number), b"x")
+                await put_artifact(store, f"j{step}", str(number), b"x")
                 await anyio.lowlevel.checkpoint()
         kept = await store.artifact_names(f"j{step}")
         assert kept == [str(number) for number in range(len(kept))]
@@ -451,8 +453,8 @@ async def test_only_what_was_submitted_since_counts(opened: Opening) -> None:
 async def test_an_artifact_once_kept_does_not_change(opened: Opening) -> None:
     store = opened()
     await store.put_job(job("j"), "sybilion")
-    await store.put_artifact("j", "a", b"first")
-    await store.put_artifact("j", "a", b"second")
+    await put_artifact(store, "j", "a", b"first")
+    await put_artifact(store, "j", "a", b"second")
 
     assert await store.artifact("j", "a") == b"first"
 
@@ -461,9 +463,9 @@ async def test_sizes_are_told_and_large_artifacts_are_left_out(opened: Opening) 
     store = opened()
     for job_id in ("j1", "j2"):
         await store.put_job(job(job_id), "sybilion")
-    await store.put_artifact("j1", "input.json", bytes(10))
-    await store.put_artifact("j1", "forecast.json", b"")
-    await store.put_artifact("j2", "input.json", bytes(11))
+    await put_artifact(store, "j1", "input.json", bytes(10))
+    await put_artifact(store, "j1", "forecast.json", b"")
+    await put_artifact(store, "j2", "input.json", bytes(11))
 
     assert await store.artifact_sizes("j1") == {"input.json": 10, "forecast.json": 0}
     assert await store.artifact_sizes("j3") == {}
@@ -476,9 +478,9 @@ async def test_kept_forecasts_are_those_of_completed_jobs_newest_first(opened: O
         asked = question(request_hash=f"hash {number}", series_id=f"s_{number}")
         assert await store.begin_submission(asked)
         await store.accept_submission(asked.submission_id, job(f"j{number}", status=status), "sybilion")
-        await store.put_artifact(f"j{number}", "forecast.json" if kept else "input.json", b"{}")
+        await put_artifact(store, f"j{number}", "forecast.json" if kept else "input.json", b"{}")
     await store.put_job(job("elsewhere", status="completed"), "sybilion")
-    await store.put_artifact("elsewhere", "forecast.json", b"{}")
+    await put_artifact(store, "elsewhere", "forecast.json", b"{}")
 
     assert set(await store.kept_forecasts(9)) == {KeptForecast("elsewhere", None), KeptForecast("j0", "s_0")}
     assert len(await store.kept_forecasts(1)) == 1

@@ -19,6 +19,7 @@ from sybilion_mcp.hints import Refusal
 from sybilion_mcp.store.migrations import MIGRATIONS
 from sybilion_mcp.store.store import Store
 from tests.store.former import guess, version_0
+from tests.store.keep import put_artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +74,7 @@ async def test_a_file_of_the_first_version_is_brought_up_with_all_it_holds(
     store = opened()
 
     await check_everything_is_there(store)
-    await store.put_artifact("j1", "new.json", b"new")
+    await put_artifact(store, "j1", "new.json", b"new")
 
     assert await opened().artifact("j1", "new.json") == b"new"
     assert ask(home / "desk.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]

@@ -23,6 +23,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from tests.conftest import ERAS, TODAY, good_series, until
 from tests.hosted import HostedApi, error, serving, silence
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -213,6 +214,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return seen
 
 
+@wall_clock
 @pytest.mark.parametrize("hanging", ["nothing", "first look", "later look", "results"])
 async def test_a_cancelled_call_ends_at_once_whatever_hangs(
     client: Client, api: HostedApi, watched: Watched, hanging: str
@@ -240,6 +242,7 @@ async def test_a_cancelled_call_ends_at_once_whatever_hangs(
     assert data_of(await status_of(client, job_id))["job_id"] == job_id
 
 
+@wall_clock
 async def test_a_hundred_cancelled_calls_end_at_once_and_the_others_go_on(
     client: Client, api: HostedApi, watched: Watched
 ) -> None:
