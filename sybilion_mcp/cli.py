@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from sybilion_mcp.settings import Settings
 
 
+BACKENDS = ("local", "sybilion", "eomer")
+NO_ENGINE = "The embedded engine is not installed: pip install 'sybilion-mcp[engine]'"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. Mistakes in the configuration are told in one line each."""
     arguments = _parser().parse_args(_with_default_command(list(sys.argv[1:] if argv is None else argv)))
@@ -40,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--transport", choices=["stdio", "http"], default="stdio")
     serve.add_argument("--host", default="127.0.0.1", help="for HTTP; from other machines a key is needed")
     serve.add_argument("--port", type=int, default=8000, help="for HTTP; 0 takes a free one")
-    serve.add_argument("--backend", choices=["local", "sybilion"], help="who forecasts unless a call says otherwise")
+    serve.add_argument("--backend", choices=BACKENDS, help="who forecasts unless a call says otherwise")
     serve.add_argument("--toolset", choices=["core", "all"], help="the five tools of a forecast (the default), or all")
     serve.add_argument("--read-only", action="store_true", default=None, help="no submits, no files written")
     serve.add_argument(
@@ -54,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--value-column")
     demo.set_defaults(run=_demo)
 
-    _add_sandbox(commands.add_parser("sandbox", help="a Sybilion-compatible API on a port, on the embedded engine"))
+    _add_sandbox(commands.add_parser("sandbox", help="a Sybilion- or Eomer-compatible API on the embedded engine"))
 
     explain = commands.add_parser("explain", help="the report on a folder of downloaded artifacts, or on a job")
     explain.add_argument(
@@ -76,14 +80,18 @@ def _parser() -> argparse.ArgumentParser:
 def _add_sandbox(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8484, help="0 takes a free one")
+    parser.add_argument("--api", choices=["sybilion", "eomer"], default="sybilion", help="whose it is compatible with")
     parser.add_argument("--openapi", action="store_true", help="print the description of the API (OpenAPI 3.1) and end")
-    parser.add_argument("--tier", type=int, choices=[1, 2, 3], default=3, help="1 allows little, 3 (the default) much")
+    parser.add_argument(
+        "--tier", type=int, choices=[1, 2, 3], default=_TIER, help="1 allows little, 3 (the default) much"
+    )
     for flag, name, lowest, unit, said in _SANDBOX_NUMBERS:
         kind, absent = _number(lowest), argparse.SUPPRESS
         parser.add_argument(flag, dest=name, type=kind, default=absent, metavar=unit, help=said)
     parser.set_defaults(run=_sandbox)
 
 
+_TIER = 3
 _SANDBOX_NUMBERS = (
     ("--balance", "credit_eur_cents", 0, "EUR_CENTS", "what a new account begins with"),
     ("--max-jobs", "max_jobs", 1, "N", "unfinished jobs of an account, instead of its tier's"),
@@ -144,7 +152,7 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     clients = ["claude-desktop", "claude-code", "cursor", "vscode", "python"]
     parser.add_argument("client", choices=clients, metavar="CLIENT", help=", ".join(clients))
-    parser.add_argument("--backend", choices=["local", "sybilion"], help="as for serve")
+    parser.add_argument("--backend", choices=BACKENDS, help="as for serve")
     parser.add_argument("--toolset", choices=["core", "all"], help="as for serve")
     parser.add_argument("--allow-dir", action="append", type=Path, metavar="DIR", help="as for serve; repeatable")
     parser.add_argument("--http", metavar="URL", help="of a server that runs already, instead of starting one")
@@ -152,7 +160,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", choices=["local", "sybilion"], help="as for serve")
+    parser.add_argument("--backend", choices=BACKENDS, help="as for serve")
     parser.add_argument("--allow-dir", action="append", type=Path, metavar="DIR", help="as for serve; repeatable")
     parser.add_argument("--json", action="store_true", help="the findings as data")
     parser.set_defaults(run=_doctor)
@@ -192,12 +200,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
+    if arguments.api == "eomer":
+        return _eomer_sandbox(arguments)
     if arguments.openapi:
         from sybilion_mcp.engine.description import print_description
 
         return print_description()
     if find_spec("statsforecast") is None:
-        return _complain("The embedded engine is not installed: pip install 'sybilion-mcp[engine]'")
+        return _complain(NO_ENGINE)
     from sybilion_mcp.engine.sandbox import serve_sandbox
     from sybilion_mcp.engine.terms import TIERS, Terms
 
@@ -207,6 +217,20 @@ def _sandbox(arguments: argparse.Namespace) -> int:
     terms = Terms(tier=replace(TIERS[arguments.tier], **caps), **rest)
     settings = _settings(arguments)
     serve_sandbox(arguments.host, arguments.port, settings.home / "sandbox", settings.drivers_file, terms)
+    return 0
+
+
+def _eomer_sandbox(arguments: argparse.Namespace) -> int:
+    given = [flag for flag, name, *_ in _SANDBOX_NUMBERS if name in vars(arguments)]
+    given += ["--openapi"] if arguments.openapi else []
+    given += ["--tier"] if arguments.tier != _TIER else []
+    if given:
+        return _complain(f"{given[0]} is for --api sybilion only")
+    if find_spec("statsforecast") is None:
+        return _complain(NO_ENGINE)
+    from sybilion_mcp.engine.eomer.sandbox import serve_eomer_sandbox
+
+    serve_eomer_sandbox(arguments.host, arguments.port, _settings(arguments).home / "sandbox" / "eomer")
     return 0
 
 

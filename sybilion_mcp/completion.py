@@ -40,7 +40,8 @@ async def _values(desk: Desk, name: str, begun: str, chosen: dict[str, str], uri
         case "job_id":
             return await desk.store.job_ids(begun, MOST + 1)
         case "series_id":
-            return await desk.store.series_ids(begun, MOST + 1)
+            monthly = await desk.store.series_ids(begun, MOST + 1)
+            return [*monthly, *await desk.store.panels.ids(begun, MOST + 1)][: MOST + 1]
         case "topic":
             every = list(GUIDES)
         case "name" if "/schema/" in uri:

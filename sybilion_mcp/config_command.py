@@ -56,7 +56,10 @@ def config(client: str, settings: Settings, given: Mapping[str, str], *, url: st
         setup = replace(setup, url=url, environment={}, token=settings.default_backend == "sybilion")
     sys.stdout.write(block(client, setup))
     missing = [folder for folder in folders if url is None and not Path(folder).is_dir()]
-    for line in [*_notes(client, setup), *(f"There is no folder {folder} yet." for folder in missing)]:
+    notes = _notes(client, setup)
+    if url is None and (settings.default_backend == "eomer" or settings.eomer_api_key):
+        notes.append("Eomer's key is not in the block: add EOMER_API_KEY to the server's environment there.")
+    for line in [*notes, *(f"There is no folder {folder} yet." for folder in missing)]:
         sys.stderr.write(f"{line}\n")
     for name in left_out:
         sys.stderr.write(f"{name} is left out: a secret stands in it.\n")

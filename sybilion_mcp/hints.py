@@ -9,9 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError, may_be_done
+from sybilion_mcp.backends.origin import ElsewhereError
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import is_request_field
-from sybilion_mcp.hint_words import BILLED_CALLS, LOST_ANSWER, LOST_CALL, NOT_SENT, ON_LOCAL, WORDS, words_of
+from sybilion_mcp.eomer_words import (
+    ACCOUNT_LIMITED,
+    EOMER_LOST,
+    EOMER_OPTIONS,
+    MONTHLY_ON_LOCAL,
+    eomer_code,
+    eomer_words,
+)
+from sybilion_mcp.hint_words import BILLED_CALLS, LOST_ANSWER, LOST_CALL, NOT_SENT, ON_LOCAL, WORDS, Words, words_of
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 
@@ -85,7 +94,7 @@ _REFUSALS = (
     "unknown_argument", "unknown_tool", "engine_missing", "extra_missing", "unreadable_artifact",
     "file_outside_allowed_folders", "file_not_found", "file_too_large", "file_unreadable", "file_too_many_rows",
     "file_exists", "column_not_found", "column_ambiguous", "sheet_not_found", "sheet_ambiguous", "ambiguous_dates",
-    "ambiguous_number", "storage_failed", "secret_in_text",
+    "ambiguous_number", "storage_failed", "secret_in_text", "artifact_elsewhere", ACCOUNT_LIMITED,
 )  # fmt: skip
 
 CODES: tuple[str, ...] = (*WORDS, *_REFUSALS)
@@ -96,13 +105,13 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
     if isinstance(error, Refusal):
         return _explain_refusal(error, subject)
     code = _code_of(error)
-    words = words_of(code, error.backend, error.operation, error.credential)
+    words = _words(error, code)
     lost = error.operation == "submit" and outcome_unknown(error)
-    hint = LOST_ANSWER if lost else words.hint
+    hint = (EOMER_LOST if error.backend == "eomer" else LOST_ANSWER) if lost else words.hint
     if error.operation == "account" and subject.tool == "submit_forecast":
         hint = f"{NOT_SENT} {hint}"
     if words.local_helps and subject.tool == "submit_forecast" and not lost:
-        hint = f"{hint} {ON_LOCAL}"
+        hint = f"{hint} {MONTHLY_ON_LOCAL if error.backend == 'eomer' else ON_LOCAL}"
     if error.operation in BILLED_CALLS and error.backend != "local" and (error.after_lost or may_be_done(error)):
         hint = f"{hint} {LOST_CALL}"
     return Failure(
@@ -115,6 +124,12 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
         trace_id=_trace_id(error),
         problems=_api_problems(error),
     )
+
+
+def _words(error: BackendError, code: str) -> Words:
+    if error.backend == "eomer":
+        return eomer_words(error, code)
+    return words_of(code, error.backend, error.operation, error.credential)
 
 
 def unexpected(subject: Subject) -> Failure:
@@ -172,6 +187,10 @@ def _timed(step: NextStep, seconds: int | None) -> NextStep:
 
 def _code_of(error: BackendError) -> str:
     """The one table from what a backend did to a code."""
+    if isinstance(error, ElsewhereError):
+        return "artifact_elsewhere"
+    if error.backend == "eomer" and (code := eomer_code(error)) is not None:
+        return code
     if isinstance(error, TransportError):
         return error.kind
     if isinstance(error, TooLargeError):
@@ -219,12 +238,16 @@ def _next(kind: str, subject: Subject) -> NextStep:
     match kind:
         case "status" if subject.job_id:
             return NextStep("get_status", {"job_id": subject.job_id})
+        case "local" if str(arguments.get("series_id", "")).startswith("p_"):
+            return NextStep("validate_series", reason='with one monthly series, which backend="local" takes')
         case "local" if subject.tool in _WITH_BACKEND:
-            return NextStep(subject.tool, {**arguments, "backend": "local"})
+            kept = {name: value for name, value in arguments.items() if name not in EOMER_OPTIONS}
+            return NextStep(subject.tool, {**kept, "backend": "local"})
         case "validate" | "local" if subject.tool in _WITHOUT_A_SERIES:
             return NextStep(subject.tool, arguments)
         case "validate" | "local":
-            return NextStep("validate_series", reason="with the numbers or the file")
+            named = {"backend": "eomer"} if arguments.get("backend") == "eomer" else {}
+            return NextStep("validate_series", named, "with the numbers or the file")
         case "find":  # a job may have been made: resubmit would make a second one
             return NextStep(subject.tool, {name: value for name, value in arguments.items() if name != "resubmit"})
         case _:

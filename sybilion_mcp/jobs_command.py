@@ -142,9 +142,15 @@ def _status(stored: StoredJob) -> str:
     return f"{status} when last seen{f' {_time(seen)}' if seen else ''}{gone}"
 
 
+def _cost(facts: JobFacts) -> str:
+    return facts.cost or ("not told by Eomer" if facts.backend == "eomer" else "not known yet")
+
+
 def _horizon(request: Mapping[str, object]) -> str:
     asked = [request.get(name) for name in ("hard_horizon", "soft_horizon")]
     months = list(dict.fromkeys(one for one in asked if isinstance(one, int)))
+    if not months and isinstance(periods := request.get("prediction_length"), int):
+        return counted(periods, "period")
     return f"{' to '.join(map(str, months))} {'month' if months == [1] else 'months'}" if months else "-"
 
 
@@ -166,7 +172,7 @@ def _about(stored: StoredJob, facts: JobFacts) -> list[str]:
     if job.created:
         ended = f", settled {_time(job.ended)}" if job.ended else ""
         lines.append(f"Made {_time(job.created)}{ended}.")
-    lines.append(f"Cost: {facts.cost or 'not known yet'}.")
+    lines.append(f"Cost: {_cost(facts)}.")
     if job.pipeline_error and job.pipeline_error.code:
         lines.append(f"The service gives the reason {quoted(job.pipeline_error.code)}.")
     options = options_of(facts.request)
@@ -186,7 +192,7 @@ async def _question(desk: Desk, stored: StoredJob) -> str:
     job = stored.job
     facts = await _facts(desk, stored)
     kept = counted(len(await desk.store.artifact_sizes(job.job_id)), "kept artifact")
-    about = f"{quoted(facts.title)}, {clean(job.status, 20)}, cost {facts.cost or 'not known yet'}, {kept}"
+    about = f"{quoted(facts.title)}, {clean(job.status, 20)}, cost {_cost(facts)}, {kept}"
     running = "" if job.finished else " It is not finished, and goes on at the service."
     again = "a new job" if facts.free else "a new job, paid again"
     return (

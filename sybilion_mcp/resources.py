@@ -1,34 +1,44 @@
 """What a host can read without a tool: jobs, series, guides and schemas."""
 
 import json
+import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.mcpserver.resources import FunctionResource
+from mcp_types import BlobResourceContents, ReadResourceResult, TextResourceContents
 
 from sybilion_mcp import hints
 from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.contract.jobs import JOB_STATUSES
+from sybilion_mcp.contract.media import HEAD_BYTES, media_type
 from sybilion_mcp.contract.schemas import schema, schema_names
 from sybilion_mcp.hints import Refusal, Subject
 from sybilion_mcp.intake.profile import describe, profile
 from sybilion_mcp.outside import identifier, quoted
 from sybilion_mcp.seats import Seats, served_at
-from sybilion_mcp.service import results
+from sybilion_mcp.service import readers, results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import current
 from sybilion_mcp.service.keeping import keep
 from sybilion_mcp.tools.answer import failure_text
+
+if TYPE_CHECKING:
+    from sybilion_mcp.store.panel import StoredPanel
 
 GUIDES = {
     "limits": "What a forecast request may contain, and what it costs",
     "keywords": "How to choose keywords, and how little they change",
     "errors": "Every failure code and what to do",
     "reading-drivers": "What importance, direction and correlation say, and what they do not",
+    "eomer": "Other frequencies than months, and many series at once",
 }
 """Topic → title of its text in guide/."""
 
@@ -37,6 +47,8 @@ Value = TypeVar("Value")
 _MARKDOWN = "text/markdown"
 _JSON = "application/json"
 _SCHEMA = "application/schema+json"
+_ARTIFACT = re.compile(r"sybilion://jobs/[^/]+/artifacts/([^/]+)")
+_LISTED = 30  # artifacts of a job
 _NOT_FOUND = frozenset({"job_not_found", "series_not_found", "artifact_not_found"})
 
 
@@ -51,7 +63,7 @@ def add_resources(server: MCPServer[Seats]) -> None:
 
     @server.resource("sybilion://guide/{topic}", title="A guide", mime_type=_MARKDOWN)
     def guide(topic: str) -> str:
-        """A short text: limits, keywords, errors or reading-drivers."""
+        """A short text: limits, keywords, errors, reading-drivers or eomer."""
         return guide_text(topic)
 
     @server.resource("sybilion://schema/{name}", title="A JSON Schema", mime_type=_SCHEMA)
@@ -95,18 +107,17 @@ def _add_job_templates(server: MCPServer[Seats]) -> None:
         described(_part(part))
 
     @server.resource("sybilion://jobs/{job_id}/artifacts/{name}", title="An artifact as sent", mime_type=_JSON)
-    async def artifact(job_id: str, name: str) -> str:
+    async def artifact(job_id: str, name: str) -> str | bytes:
         """The raw artifact; large, prefer the report."""
-        return (await _told(results.artifact(served_at(), job_id, name), _reading(job_id))).decode(errors="replace")
+        return await _told(_artifact(served_at(), job_id, name), _reading(job_id))
 
 
 def _part(part: str) -> Callable[[str], Awaitable[str]]:
     async def read(job_id: str) -> str:
         """Markdown summary of a finished job."""
-        from sybilion_mcp.explain import report
+        from sybilion_mcp.explain.told import Asked
 
-        render: Callable[[report.Report], str] = getattr(report, f"render_{part}")
-        return render(await _told(results.report(served_at(), job_id), _reading(job_id)))
+        return (await _told(readers.told(served_at(), job_id, Asked(part)), _reading(job_id))).text
 
     return read
 
@@ -115,6 +126,37 @@ def guide_text(topic: str) -> str:
     if topic not in GUIDES:
         raise ResourceNotFoundError(f"There is no guide {identifier(topic)}; there are {', '.join(GUIDES)}.")
     return files("sybilion_mcp").joinpath("guide", f"{topic}.md").read_text(encoding="utf-8")
+
+
+async def _artifact(desk: Desk, job_id: str, name: str) -> str | bytes:
+    """As it was sent: text that may be read as text, everything else in bytes."""
+    file = await (await readers.finished(desk, job_id)).file(desk, name)
+    content = await results.artifact(desk, job_id, name)
+    return content.decode(errors="replace") if file.is_text else content
+
+
+def typed_files() -> ServerMiddleware[Any]:
+    """An artifact read as a resource says what kind of file it is, which its template cannot know."""
+
+    async def typed(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        found = _ARTIFACT.fullmatch(str((ctx.params or {}).get("uri"))) if ctx.method == "resources/read" else None
+        told = (
+            ReadResourceResult.model_validate(result) if isinstance(result, dict) and "contents" in result else result
+        )
+        if found is None or not isinstance(told, ReadResourceResult):
+            return result
+        for one in told.contents:
+            one.mime_type = media_type(unquote(found[1]), _head(one))
+        return told
+
+    return typed
+
+
+def _head(content: TextResourceContents | BlobResourceContents) -> bytes:
+    if isinstance(content, TextResourceContents):
+        return content.text[:HEAD_BYTES].encode(errors="replace")
+    return b64decode(content.blob[: HEAD_BYTES // 3 * 4])
 
 
 async def _job_text(desk: Desk, job_id: str) -> str:
@@ -127,13 +169,18 @@ async def _job_text(desk: Desk, job_id: str) -> str:
     if job.eur_cents_final is not None:
         lines.append(f"Cost: {job.eur_cents_final / 100:.2f} EUR.")
     names = await desk.store.artifact_names(job_id)
-    lines += [f"- sybilion://jobs/{job_id}/artifacts/{identifier(name)}" for name in names]
+    lines += [f"- sybilion://jobs/{job_id}/artifacts/{identifier(name)}" for name in names[:_LISTED]]
+    if len(names) > _LISTED:
+        lines.append(f"and {len(names) - _LISTED} more, of which sybilion://jobs/{job_id}/artifacts/job.json tells")
     if names:
         lines.append(f"Report: sybilion://jobs/{job_id}/report")
     return "\n".join(lines)
 
 
 async def _series_text(desk: Desk, series_id: str) -> str:
+    panel = await desk.store.panels.get(series_id)
+    if panel is not None:
+        return await _panel_text(desk, panel)
     stored = await desk.store.series(series_id)
     if stored is None:
         raise Refusal("series_not_found", "No series is remembered under this id.", "Call validate_series.")
@@ -143,6 +190,16 @@ async def _series_text(desk: Desk, series_id: str) -> str:
     lines = [f"Series {identifier(series_id)}: {title}", describe(profile(stored.points))]
     jobs = await listing.lines(desk, stored)
     return "\n".join([*lines, *(["Jobs on it and on its earlier or later states:", *jobs] if jobs else [])])
+
+
+async def _panel_text(desk: Desk, panel: "StoredPanel") -> str:
+    from sybilion_mcp.explain.eomer.sent import describe_panel
+    from sybilion_mcp.service import listing
+
+    title = quoted(panel.title) if panel.title else "without a title"
+    jobs = await listing.panel_lines(desk, panel.series_id)
+    lines = [f"Series {identifier(panel.series_id)}: {title}", *describe_panel(panel.series, panel.frequency)]
+    return "\n".join([*lines, *(["Jobs on them:", *jobs] if jobs else [])])
 
 
 def _reading(job_id: str) -> Subject:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-BackendName = Literal["local", "sybilion"]
+BackendName = Literal["local", "sybilion", "eomer"]
 SpendPolicy = Literal["ask", "allow", "deny"]
 Toolset = Literal["core", "all"]
 _LONGEST_TOKEN = 16_384  # characters of a token file that are read
@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         "https://api.sybilion.dev", validation_alias=AliasChoices("api_base_url", "SYBILION_API_BASE_URL")
     )
     eomer_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("eomer_api_key", "EOMER_API_KEY"))
-    """Read only to be kept out of answers and logs."""
+    eomer_api_base_url: str = Field(
+        "https://eomer-api.onrender.com", validation_alias=AliasChoices("eomer_api_base_url", "EOMER_API_BASE_URL")
+    )
     backend: BackendName | None = None
     home: Path = Field(default_factory=_default_home)
     allow_dirs: Annotated[tuple[Path, ...], NoDecode] = ()
@@ -86,12 +88,12 @@ class Settings(BaseSettings):
         given = "api_token" in self.model_fields_set or self.api_token_file is None
         return "SYBILION_API_TOKEN" if given else "SYBILION_API_TOKEN_FILE"
 
-    @field_validator("api_base_url")
+    @field_validator("api_base_url", "eomer_api_base_url")
     @classmethod
     def _without_credentials(cls, url: str) -> str:
         """Addresses are told and logged, so none may hold a secret."""
         if "@" in url or "?" in url or "#" in url:
-            raise ValueError("must hold no user, password or query; the token goes into SYBILION_API_TOKEN")
+            raise ValueError("must hold no user, password or query; a key goes into a variable of its own")
         return url
 
     @field_validator("allow_dirs", mode="before")
@@ -120,6 +122,13 @@ class Settings(BaseSettings):
     def default_backend(self) -> BackendName:
         """Without a token the embedded engine answers; with one, or a file that should hold it, the Sybilion API."""
         return self.backend or ("sybilion" if self.api_token or self.api_token_file else "local")
+
+    @property
+    def sybilion_backend(self) -> BackendName:
+        """Who answers what only Sybilion's API has, unless a call says otherwise."""
+        if self.default_backend != "eomer":
+            return self.default_backend
+        return "sybilion" if self.api_token or self.api_token_file else "local"
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -110,6 +110,22 @@ async def test_instructions_name_the_order_of_work_in_900_characters(client: Cli
     assert places == sorted(places)
 
 
+async def test_instructions_for_all_tools_name_those_too_in_900_characters(client_of_all: Client) -> None:
+    instructions = client_of_all.instructions or ""
+
+    assert len(instructions) <= 900
+    assert [tool for tool in ALL if tool not in instructions] == []
+    assert "always set limit" in instructions
+
+
+async def test_instructions_tell_which_service_is_for_what(client: Client) -> None:
+    instructions = client.instructions or ""
+
+    assert 'Other than monthly, or many series: backend="eomer"' in instructions
+    assert '"sybilion" for outside drivers' in instructions
+    assert "Without a key: local." in instructions
+
+
 async def test_resources_and_prompts_are_those_of_the_interface(client: Client) -> None:
     templates = (await client.list_resource_templates()).resource_templates
     prompts = (await client.list_prompts()).prompts

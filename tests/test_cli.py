@@ -40,7 +40,7 @@ def test_an_unknown_command_is_refused_with_the_commands(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("SYBILION_MCP_BACKEND", "cloud", "'local' or 'sybilion'"),
+        ("SYBILION_MCP_BACKEND", "cloud", "'local', 'sybilion' or 'eomer'"),
         ("SYBILION_MCP_SPEND", "always", "'ask', 'allow' or 'deny'"),
         ("SYBILION_MCP_SPEND_CAP_EUR_CENTS", "-1", "greater than or equal to 0"),
         ("SYBILION_MCP_SPEND_CAP_EUR_CENTS", "ten", "a valid integer"),
@@ -227,6 +227,33 @@ def test_explain_of_an_unknown_job_is_a_failure_with_a_hint(capsys: pytest.Captu
     assert error.endswith("`sybilion-mcp jobs list` shows the jobs that are remembered here.\n")
     assert "Next:" not in error
     assert "the user" not in error
+
+
+@pytest.mark.parametrize("flag", [["--tier", "1"], ["--balance", "5"], ["--openapi"]])
+def test_the_sandbox_of_eomer_takes_no_terms_of_sybilion(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sandbox", "--api", "eomer", *flag]) == 2
+    assert f"{flag[0]} is for --api sybilion only" in capsys.readouterr().err
+
+
+def test_the_sandbox_serves_eomer_too(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sybilion_mcp", "sandbox", "--api", "eomer", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SYBILION_MCP_HOME": str(tmp_path)},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = re.search(r"http://[^ ]+", line)
+        assert url is not None
+        assert line.startswith("Eomer-compatible API")
+        assert httpx.get(f"{url[0]}/jobs/none", headers={"Authorization": "Bearer any"}).status_code == 404
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def test_the_sandbox_serves_the_api_to_any_client(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.store.panel import StoredPanel
 from sybilion_mcp.store.records import StoredSeries
 from tests.store.keep import put_artifact
 
@@ -53,6 +54,14 @@ async def test_jobs_and_series_are_completed_from_what_is_typed(complete: Comple
 
 
 @pytest.mark.usefixtures("memories")
+async def test_many_series_are_completed_as_one_series_is(desk: Desk, complete: Completing) -> None:
+    await desk.store.panels.put(StoredPanel("p_0123456789ab", "D", {"shop": {"2026-01-01": 1.0}}))
+
+    assert await complete(SERIES, "series_id", "p_") == ["p_0123456789ab"]
+    assert len(await complete(SERIES, "series_id")) == 3
+
+
+@pytest.mark.usefixtures("memories")
 async def test_artifacts_are_those_of_the_chosen_job(complete: Completing) -> None:
     assert await complete(ARTIFACT, "name", job_id="abc-1") == ["forecast-abc-1.json", "input.json"]
     assert await complete(ARTIFACT, "name", "in", job_id="abd-2") == ["input.json"]
@@ -61,7 +70,7 @@ async def test_artifacts_are_those_of_the_chosen_job(complete: Completing) -> No
 
 
 async def test_guides_and_schemas_are_completed(complete: Completing) -> None:
-    assert set(await complete(GUIDE, "topic")) == {"limits", "keywords", "errors", "reading-drivers"}
+    assert set(await complete(GUIDE, "topic")) == {"limits", "keywords", "errors", "reading-drivers", "eomer"}
     assert await complete(GUIDE, "topic", "re") == ["reading-drivers"]
     assert "forecast_request" in await complete(SCHEMA, "name")
     assert await complete(SCHEMA, "name", "back") == ["backtest_metrics", "backtest_trajectories"]

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from sybilion_mcp.doctor import command, engine, folders
 from sybilion_mcp.doctor.finding import Finding, ok
 from sybilion_mcp.doctor.folders import check_allowed, check_drivers, check_home
 from sybilion_mcp.doctor.installation import check_names, check_packages
-from sybilion_mcp.doctor.money import check_spend, check_token
+from sybilion_mcp.doctor.money import check_eomer_key, check_spend, check_token
 from sybilion_mcp.doctor.service import check_service
 from sybilion_mcp.settings import Settings
 from sybilion_mcp.store.migrations import MIGRATIONS
@@ -223,6 +224,26 @@ def test_a_token_that_is_missing(tmp_path: Path) -> None:
     assert [one.level for one in check_token(Settings(api_token_file=tmp_path / "none"), {})] == ["problem"]
     assert [one.level for one in check_token(Settings(api_token_file=tmp_path / "empty"), {})] == ["problem"]
     assert [one.level for one in check_token(both, {"SYBILION_API_TOKEN": CANARY})] == ["warning", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ({}, None),
+        ({"backend": "eomer"}, "problem"),
+        ({"eomer_api_key": "with a blank in it"}, "problem"),
+        ({"eomer_api_key": "eomer-key-of-some-length-4321"}, "ok"),
+    ],
+)
+def test_the_key_of_eomer(settings: dict[str, Any], level: str | None) -> None:
+    found = list(check_eomer_key(Settings(**settings)))
+
+    assert [one.level for one in found] == ([level] if level else [])
+    assert not any(str(settings.get("eomer_api_key", "-key-of-")) in one.message for one in found)
+
+
+def test_with_a_key_of_eomer_something_may_cost() -> None:
+    assert check_spend(Settings(eomer_api_key="eomer-key", spend="allow")).level == "warning"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,15 @@
 from pathlib import Path
 
 import sybilion_mcp
+from sybilion_mcp.contract.eomer_request import (
+    DEFAULT_PREDICTION_LENGTH,
+    DEFAULT_PRESET,
+    MAX_FILE_BYTES,
+    MAX_FORECAST_ROWS,
+    MAX_PREDICTION_LENGTH,
+    MAX_SERIES,
+    MIN_OBSERVATIONS,
+)
 from sybilion_mcp.engine.drivers import HALF_LIFE
 from sybilion_mcp.engine.jobs import JOB_SECONDS, MAX_UNFINISHED
 from sybilion_mcp.engine.outlook import QUALITY
@@ -48,6 +57,16 @@ def test_the_limits_tell_what_calls_cost() -> None:
     for tariff in (DRIVERS, ALERTS):
         each = f"about {tariff.cents:g} EUR cents for each {tariff.unit} that comes"
         assert f"{each}; without `limit` up to {tariff.most} of them" in text
+
+
+def test_the_guide_to_eomer_names_its_limits() -> None:
+    text = guide("eomer")
+
+    assert f"1–{MAX_PREDICTION_LENGTH}, {DEFAULT_PREDICTION_LENGTH} unless said" in text
+    assert f"at most {MAX_FORECAST_ROWS:,}" in text
+    assert f"up to {MAX_SERIES} series and {MAX_FILE_BYTES >> 20} MiB" in text
+    assert f"`{DEFAULT_PRESET}` unless said" in text
+    assert f"at least {MIN_OBSERVATIONS} observations" in text
 
 
 def test_guides_are_short() -> None:

@@ -171,7 +171,7 @@ async def test_a_tool_of_the_other_toolset_is_told_as_that(client: Client, tool:
         ("submit_forecast", {"soft_horizon": "a year"}, "soft_horizon must be a whole number"),
         ("submit_forecast", {"soft_horizon": 2.5}, "soft_horizon must be a whole number"),
         ("submit_forecast", {"resubmit": "perhaps"}, "resubmit must be true or false"),
-        ("submit_forecast", {"backend": "oracle"}, "backend must be one of local or sybilion"),
+        ("submit_forecast", {"backend": "oracle"}, "backend must be one of local, sybilion or eomer"),
         ("submit_forecast", {"max_cost_eur_cents": -5}, "max_cost_eur_cents must be at least 0"),
         ("submit_forecast", {"aux_series_ids": "s_1"}, "aux_series_ids must be a list"),
         ("submit_forecast", {"regions": ["Germany"]}, f"regions {IDS}."),

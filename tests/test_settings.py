@@ -155,3 +155,27 @@ def test_the_environment_chooses_the_toolset(monkeypatch: pytest.MonkeyPatch, to
     monkeypatch.setenv("SYBILION_MCP_TOOLSET", toolset)
 
     assert Settings().toolset == toolset
+
+
+def test_the_key_and_the_address_of_eomer_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EOMER_API_KEY", " eomer-key-0123456789 ")
+    monkeypatch.setenv("EOMER_API_BASE_URL", "https://api.eomer.test")
+
+    settings = Settings()
+
+    assert settings.eomer_api_base_url == "https://api.eomer.test"
+    assert settings.secrets == ("eomer-key-0123456789",)
+    assert "eomer-key" not in repr(settings)
+    assert settings.default_backend == "local"
+
+
+def test_no_secret_belongs_into_the_address_of_eomer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EOMER_API_BASE_URL", "https://user:word@api.eomer.test")
+
+    with pytest.raises(ValidationError, match="no user, password"):
+        Settings()
+
+
+@pytest.mark.parametrize(("token", "backend"), [(None, "local"), ("sk_ops_x", "sybilion")])
+def test_what_only_sybilion_has_is_asked_there_though_eomer_is_the_backend(token: str | None, backend: str) -> None:
+    assert Settings(backend="eomer", api_token=token).sybilion_backend == backend

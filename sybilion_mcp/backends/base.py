@@ -89,9 +89,11 @@ class Backend(Protocol):
     ahead: timedelta
     """By how much the service's clock was ahead of this computer's at its last answer."""
 
-    async def submit(self, body: dict[str, object], in_time: Callable[[], bool] = lambda: True) -> Accepted:
+    async def submit(
+        self, body: dict[str, object], in_time: Callable[[], bool] = lambda: True, *, request_id: str | None = None
+    ) -> Accepted:
         """`in_time` is asked just before the request is complete: where it says no, it never is, and the
-        `TransportError` says that nothing was sent.
+        `TransportError` says that nothing was sent. Under one `request_id`, a service that honours it makes one job.
         """
         ...
 
@@ -104,9 +106,17 @@ class Backend(Protocol):
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
         """Every job of the account made since then, by this computer's clock or by the service's.
 
-        None when there are too many to be sure.
+        None when they cannot be listed, or are too many to be sure.
         """
         ...
+
+    async def account(self) -> "Account": ...
+
+    async def aclose(self) -> None: ...
+
+
+class SybilionBackend(Backend, Protocol):
+    """What only the Sybilion API has beside forecasts, hosted or embedded."""
 
     async def rank_drivers(self, body: dict[str, object], request_id: str) -> "DriverRanking":
         """Billed; once, however often it is sent with this id."""
@@ -125,7 +135,3 @@ class Backend(Protocol):
     async def usage(self, limit: int) -> "UsagePage":
         """The newest charges."""
         ...
-
-    async def account(self) -> "Account": ...
-
-    async def aclose(self) -> None: ...

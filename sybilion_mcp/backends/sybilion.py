@@ -1,21 +1,29 @@
 """The Sybilion API over HTTP: hosted, or the embedded engine in this process. Same wire, same client."""
 
-import json
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import TypeVar
 from urllib.parse import quote
 
 import anyio
 import httpx
-import stamina
 from pydantic import BaseModel
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TooLargeError, TransportError, may_be_done
+from sybilion_mcp.backends.base import BackendError, Sink, TransportError, may_be_done
+from sybilion_mcp.backends.exchange import (
+    MAX_ARTIFACT_BYTES,
+    InTime,
+    always,
+    attempts,
+    opened,
+    pour,
+    read,
+    segment,
+    trusted,
+    within,
+)
 from sybilion_mcp.backends.masked import masking
 from sybilion_mcp.clock import utc_now
 from sybilion_mcp.contract.account import Account, UsagePage
@@ -24,22 +32,15 @@ from sybilion_mcp.contract.jobs import Accepted, Job, JobPage
 from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
 from sybilion_mcp.contract.request import encode
 from sybilion_mcp.secret_text import Secrets
-from sybilion_mcp.tracing import upstream
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 ANSWER_SECONDS = 40.0
 """For one whole answer, however slowly it trickles in; an artifact may take longer."""
 ARTIFACT_SECONDS = 120.0
-MAX_ARTIFACT_BYTES = 100 * 1024 * 1024
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_BILLED_BYTES = 32 * 1024 * 1024
 """Of an answer that was paid for."""
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-"""Statuses that pass by themselves, of what may be sent again."""
 
 JOB_PAGES = 25
-PIECE_BYTES = 64 * 1024
-"""Of a request on its way out."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -80,20 +81,23 @@ class SybilionClient:
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=timeout,
             transport=transport,
-            verify=True if transport else _trusted(),
+            verify=True if transport else trusted(),
             # On a connection used again, an answer that came twice would pass for the next request's.
             limits=httpx.Limits(max_keepalive_connections=0),
             event_hooks={"response": [masking(self._secrets)]},
         )
 
-    async def submit(self, body: Mapping[str, object], in_time: Callable[[], bool] = lambda: True) -> Accepted:
-        with self._signed(), _within(self._answer_seconds, "submit"):
+    async def submit(
+        self, body: Mapping[str, object], in_time: InTime = always, *, request_id: str | None = None
+    ) -> Accepted:
+        """`request_id` is not sent: no forecast is known to be made once under it, the list of jobs tells of all."""
+        with self._signed(), within(self._answer_seconds, "submit"):
             async with self._open("submit", "POST", "/api/v1/forecasts", encode(body), in_time) as response:
-                return self._decoded("submit", Accepted, await _read("submit", response, MAX_ANSWER_BYTES))
+                return self._decoded("submit", Accepted, await read("submit", response))
 
     async def job(self, job_id: str) -> Job:
         with self._signed():
-            job = await self._get("job", f"/api/v1/forecasts/{_segment(job_id)}", Job)
+            job = await self._get("job", f"/api/v1/forecasts/{segment(job_id)}", Job)
             if job.job_id != job_id:
                 raise TransportError("job", "unreadable_answer", sent=True)
             return job
@@ -103,13 +107,13 @@ class SybilionClient:
 
         Raises `TooLargeError` above 100 MiB, `TransportError` when it is not as long as announced.
         """
-        path = f"/api/v1/forecasts/{_segment(job_id)}/artifacts/{_segment(name)}"
+        path = f"/api/v1/forecasts/{segment(job_id)}/artifacts/{segment(name)}"
         with self._signed():
-            async for attempt in self._attempts():
-                with attempt, _within(ARTIFACT_SECONDS, "artifact"):
+            async for attempt in attempts(self._retry_seconds):
+                with attempt, within(ARTIFACT_SECONDS, "artifact"):
                     async with self._open("artifact", "GET", path) as response:
                         await into.restart()
-                        await _pour("artifact", response, MAX_ARTIFACT_BYTES, into)
+                        await pour("artifact", response, MAX_ARTIFACT_BYTES, into)
 
     async def recent_jobs(self, since: datetime) -> list[Job] | None:
         """Every job of the account made since then by either clock, and perhaps some older ones.
@@ -166,10 +170,10 @@ class SybilionClient:
             raise
 
     async def _get(self, operation: str, path: str, model: type[Answer]) -> Answer:
-        async for attempt in self._attempts():
-            with attempt, _within(self._answer_seconds, operation):
+        async for attempt in attempts(self._retry_seconds):
+            with attempt, within(self._answer_seconds, operation):
                 async with self._open(operation, "GET", path) as response:
-                    content = await _read(operation, response, MAX_ANSWER_BYTES)
+                    content = await read(operation, response)
                     return self._decoded(operation, model, content)
         raise AssertionError("the attempts end with a result or the last error")
 
@@ -179,12 +183,12 @@ class SybilionClient:
         """Sent again where the answer does not come, always with the same id, under which it is charged once."""
         lost, content = False, encode(body)
         with self._signed():
-            async for attempt in self._attempts():
+            async for attempt in attempts(self._retry_seconds):
                 with attempt:
                     try:
-                        with _within(self._answer_seconds, operation):
+                        with within(self._answer_seconds, operation):
                             async with self._open(operation, "POST", path, content, request_id=request_id) as response:
-                                came = await _read(operation, response, MAX_BILLED_BYTES)
+                                came = await read(operation, response, MAX_BILLED_BYTES)
                                 return self._decoded(operation, model, came)
                     except BackendError as error:
                         error.after_lost = lost
@@ -199,50 +203,23 @@ class SybilionClient:
         except ValueError as error:  # no UTF-8, or not what the model takes
             raise TransportError(operation, "unreadable_answer", sent=True) from error
 
-    def _attempts(self) -> AsyncIterator[stamina.Attempt]:
-        return aiter(stamina.retry_context(on=_passes_by_itself, attempts=4, timeout=self._retry_seconds))
-
-    @asynccontextmanager
-    async def _open(
+    def _open(
         self,
         operation: str,
         method: str,
         path: str,
         content: bytes | None = None,
-        in_time: Callable[[], bool] = lambda: True,
+        in_time: InTime = always,
         *,
         request_id: str | None = None,
-    ) -> AsyncIterator[httpx.Response]:
-        """A successful response, its body not yet read. Everything else is raised as a `BackendError`."""
-        headers, body = {}, None
-        if content is not None:  # a body shorter than its announced length is no request
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
-            body = _leaving(operation, content, in_time)
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        """A successful response, its body not yet read; see `opened`."""
+        headers = {"Content-Type": "application/json"} if content is not None else {}
         headers |= {"X-Request-ID": request_id} if request_id is not None else {}
-        try:
-            with upstream(self.name, operation, method) as call:
-                async with self._http.stream(method, path, content=body, headers=headers) as response:
-                    call.answered(response.status_code, response.headers.get("x-trace-id"))
-                    self.ahead = _ahead(response, self.ahead)
-                    if not response.is_success:
-                        raise await _error(operation, response)
-                    yield response
-        except httpx.ConnectTimeout as error:
-            raise TransportError(operation, "unreachable", sent=False) from error
-        except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.PoolTimeout) as error:
-            raise TransportError(operation, "unreachable", sent=False) from error
-        except httpx.TimeoutException as error:
-            raise TransportError(operation, "timed_out", sent=True) from error
-        except httpx.DecodingError as error:
-            raise TransportError(operation, "unreadable_answer", sent=True) from error
-        except httpx.TransportError as error:
-            raise TransportError(operation, "unreachable", sent=True) from error
+        return opened(self._http, self.name, operation, method, path, content, headers, in_time, self._look_at_clock)
 
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """One for all clients: it holds every certificate authority there is."""
-    return httpx.create_ssl_context()
+    def _look_at_clock(self, response: httpx.Response) -> None:
+        self.ahead = _ahead(response, self.ahead)
 
 
 class InProcess(httpx.ASGITransport):
@@ -254,82 +231,9 @@ class InProcess(httpx.ASGITransport):
             return await super().handle_async_request(request)
 
 
-@contextmanager
-def _within(seconds: float | None, operation: str) -> Iterator[None]:
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except TimeoutError as error:
-        raise TransportError(operation, "timed_out", sent=True) from error
-
-
-async def _leaving(operation: str, content: bytes, in_time: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """The body, piece by piece; a computer may sleep between any two, and without the last one nothing was asked."""
-    for start in range(0, len(content), PIECE_BYTES):
-        if not in_time():
-            raise TransportError(operation, "timed_out", sent=False)
-        yield content[start : start + PIECE_BYTES]
-
-
 def _ahead(response: httpx.Response, known: timedelta) -> timedelta:
     """By how much the clock of an answer is ahead of ours; what is known where it has none, or none to be read."""
     try:
         return parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC) - utc_now()
     except (ValueError, OverflowError):
         return known
-
-
-def _segment(text: str) -> str:
-    """One step of a path, whatever the text: no slash, and no dots that would lead up."""
-    return quote(text, safe="").replace(".", "%2E")
-
-
-def _passes_by_itself(error: Exception) -> bool:
-    if isinstance(error, AnswerError):
-        return error.status in RETRIED_STATUSES
-    return isinstance(error, TransportError) and error.kind != "unreadable_answer"
-
-
-class _Whole:
-    """What is small enough to be in memory."""
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-
-    async def restart(self) -> None:
-        self.content.clear()
-
-    async def add(self, chunk: bytes) -> None:
-        self.content += chunk
-
-
-async def _read(operation: str, response: httpx.Response, limit: int) -> bytes:
-    """The body, never more than `limit` bytes of it in memory."""
-    whole = _Whole()
-    await _pour(operation, response, limit, whole)
-    return bytes(whole.content)
-
-
-async def _pour(operation: str, response: httpx.Response, limit: int, into: Sink) -> None:
-    """Pass the body on as it comes, at most `limit` bytes of it, and as many as were announced."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise TransportError(operation, "unreadable_answer", sent=True)
-    came = 0
-    async for chunk in response.aiter_bytes():
-        came += len(chunk)
-        if came > limit:
-            raise TooLargeError(operation, limit)
-        await into.add(chunk)
-    announced = response.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) != came:
-        raise TransportError(operation, "unreadable_answer", sent=True)
-
-
-async def _error(operation: str, response: httpx.Response) -> AnswerError:
-    try:
-        body = json.loads(await _read(operation, response, MAX_ANSWER_BYTES))
-    except (ValueError, RecursionError, TooLargeError, TransportError):
-        body = None
-    body = body if isinstance(body, dict) else None
-    trace_id = response.headers.get("x-trace-id") or (body or {}).get("trace_id")
-    return AnswerError(operation, response.status_code, body, str(trace_id) if trace_id else None)

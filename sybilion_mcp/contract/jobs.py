@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from sybilion_mcp.contract.lenient import Cents, Flag, Lenient, Size, Text, readable
+from sybilion_mcp.contract.lenient import Cents, Flag, Lenient, Number, Size, Text, readable
 from sybilion_mcp.outside import clean
 
 JobStatus = Literal["queued", "running", "completed", "failed", "canceled"]
@@ -36,6 +36,15 @@ class PipelineError(Lenient):
     detail: Text = None
 
 
+class More(Lenient):
+    """What Eomer tells of a job beside what all services do."""
+
+    num_items: Size = None
+    elapsed_seconds: Number = None
+    delivery_status: Text = None
+    delivery_error: Text = None
+
+
 class Job(Lenient):
     """A job may be `completed` and not yet `settled`: artifacts and `eur_cents_final` appear with settlement."""
 
@@ -49,6 +58,9 @@ class Job(Lenient):
         PipelineError | None, BeforeValidator(lambda given: given if isinstance(given, dict | PipelineError) else None)
     ] = None
     artifacts: Annotated[list[ArtifactRef], BeforeValidator(readable(ArtifactRef))] = Field(default_factory=list)
+    more: Annotated[More | None, BeforeValidator(lambda given: given if isinstance(given, dict | More) else None)] = (
+        None
+    )
 
     @property
     def created(self) -> datetime | None:

@@ -14,7 +14,7 @@ from sybilion_mcp.doctor.engine import check_engine
 from sybilion_mcp.doctor.finding import Finding, problem
 from sybilion_mcp.doctor.folders import check_allowed, check_drivers, check_home
 from sybilion_mcp.doctor.installation import check_names, check_packages, check_python
-from sybilion_mcp.doctor.money import check_spend, check_token
+from sybilion_mcp.doctor.money import check_eomer_key, check_spend, check_token
 from sybilion_mcp.doctor.service import check_service
 from sybilion_mcp.secret_text import Secrets
 from sybilion_mcp.settings import Settings
@@ -60,6 +60,7 @@ def _on_this_machine(settings: Settings) -> list[Finding]:
         *_looked("allowed folders", lambda: check_allowed(settings.allow_dirs)),
         *_looked("driver folder", lambda: [check_drivers(settings.drivers_file)]),
         *_looked("token", lambda: check_token(settings, os.environ)),
+        *check_eomer_key(settings),
         check_spend(settings),
     ]
 

@@ -36,6 +36,18 @@ def check_token(settings: Settings, environment: Mapping[str, str]) -> Iterator[
         yield from _readers(settings)
 
 
+def check_eomer_key(settings: Settings) -> Iterator[Finding]:
+    """Whether there is one and can be one; nothing where Eomer is not used."""
+    key = settings.eomer_api_key.get_secret_value().strip() if settings.eomer_api_key else ""
+    if not key:
+        if settings.default_backend == "eomer":
+            yield problem("eomer key", "none, and Eomer is the backend", "Set EOMER_API_KEY, or use another --backend.")
+    elif not (key.isascii() and key.isprintable()) or " " in key:
+        yield problem("eomer key", "it holds characters that no key has", "Copy the key from Eomer again.")
+    else:
+        yield ok("eomer key", f"{_shown(key)}, from EOMER_API_KEY; Eomer itself is not asked")
+
+
 def _token(settings: Settings) -> str:
     return settings.api_token.get_secret_value().strip() if settings.api_token else ""
 
@@ -64,7 +76,7 @@ def check_spend(settings: Settings) -> Finding:
     limit = "no cap a day" if cap is None else f"at most {cap / 100:.2f} EUR a day"
     if settings.read_only:
         return ok("spending", "read-only: nothing is submitted")
-    if settings.default_backend != "sybilion" and not settings.api_token:
+    if settings.default_backend == "local" and not (settings.api_token or settings.eomer_api_key):
         return ok("spending", f"nothing costs without a token (policy {settings.spend}, {limit})")
     if settings.spend == "allow" and cap is None:
         action = "Set SYBILION_MCP_SPEND_CAP_EUR_CENTS, or SYBILION_MCP_SPEND=ask."

@@ -35,16 +35,19 @@ Result = TypeVar("Result")
 Candidates = Callable[[str], Awaitable[tuple[Candidate, ...]]]
 """A request (JSON text) → the series to try for it."""
 
+Run = Callable[[str], dict[str, bytes]]
+"""A request (JSON text) → its artifacts; runs in a worker, so that it travels by pickle."""
+
 
 class Engine:
     """The embedded engine's jobs: submit, look, and read. One per process and home folder.
 
     At most `workers` jobs run at once, each in a process of its own; the others wait as `queued`. `executor` replaces
     the processes by any `concurrent.futures.Executor` (threads, a cluster); it belongs to the caller, who shuts it
-    down. `candidates` is awaited whenever a job starts, and what it returns travels with the job. A job that runs
-    longer than `job_seconds`, from when its worker gets it, fails; an account has `max_unfinished` jobs at most.
-    Nobody waits for a hindcast longer than `patience_seconds`. With `terms` a job is paid for, and the terms say how
-    many an account may have; without them all is free.
+    down. `candidates` is awaited whenever a job starts, and what it returns travels with the job; `run` replaces the
+    work itself, without candidates. A job that runs longer than `job_seconds`, from when its worker gets it, fails;
+    an account has `max_unfinished` jobs at most. Nobody waits for a hindcast longer than `patience_seconds`. With
+    `terms` a job is paid for, and the terms say how many an account may have; without them all is free.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Engine:
         workers: int = 2,
         executor: Executor | None = None,
         candidates: Candidates | None = None,
+        run: Run | None = None,
         terms: Terms | None = None,
         max_unfinished: int = MAX_UNFINISHED,
         job_seconds: float = JOB_SECONDS,
@@ -61,6 +65,7 @@ class Engine:
     ) -> None:
         self._table = JobTable(home / "engine.db", LEASE_SECONDS, terms=terms)
         self._candidates = candidates
+        self._run_call = run
         self._terms = terms
         self._max_unfinished = max_unfinished if terms is None else terms.tier.max_jobs
         self._job_seconds = job_seconds
@@ -202,6 +207,8 @@ class Engine:
 
     async def _compute(self, slot: Slot, request: str) -> dict[str, bytes]:
         """The job's artifacts, or `JobFailure`."""
+        if self._run_call is not None:
+            return await _called(slot, self._job_seconds, self._run_call, request)
         candidates = await self._read_candidates(request)
         return await _called(slot, self._job_seconds, run_job, request, candidates)
 

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Literal
 
 from sybilion_mcp.contract.artifacts import Window, WindowMonth
-from sybilion_mcp.contract.months import index_of
+from sybilion_mcp.explain.grid import MONTHLY, Grid
 
 Verdict = Literal["better", "same", "worse", "unknown"]
 
@@ -17,7 +17,6 @@ BAND_90 = (0.05, 0.95)
 SAME = 0.05  # relative errors this close to the rival's are no difference
 FEW_WINDOWS = 3
 """Past forecasts, overlapping as they are: from fewer nobody can tell."""
-_SEASON = 12
 _BEYOND = 10**6  # a month after every other
 _SEASONAL_NAIVE, _LAST_VALUE = "seasonal naive", "repeating the last value"
 
@@ -79,15 +78,15 @@ class Skill:
         return len(self.windows)
 
 
-def judge(windows: Sequence[Window], history: Mapping[str, float]) -> Skill:
-    """Scores every window without a missing actual against the history (month → value) before its origin."""
+def judge(windows: Sequence[Window], history: Mapping[str, float], grid: Grid = MONTHLY) -> Skill:
+    """Scores every window without a missing actual against the history (label → value) before its origin."""
     judged = [window for window in windows if counts(window)]
-    before = _History(history)
+    before = _History(history, grid)
     scores = [_score(window, before) for window in judged]
     actuals = [month.actual for window in judged for month in window.months if month.actual is not None]
     seasonal = _relative([(score.mae, score.seasonal_naive_mae) for score in scores])
     last = _relative([(score.mae, score.last_value_mae) for score in scores])
-    verdict, rival = _verdict({_SEASONAL_NAIVE: seasonal, _LAST_VALUE: last})
+    verdict, rival = verdict_of(seasonal, last)
     return Skill(
         windows=tuple(scores),
         windows_left_out=len(windows) - len(scores),
@@ -117,14 +116,15 @@ def counts(window: Window) -> bool:
 
 
 class _History:
-    """A series by running month, so that many windows look at what came before each of them at little cost."""
+    """A series by running number, so that many windows look at what came before each of them at little cost."""
 
-    def __init__(self, history: Mapping[str, float]) -> None:
-        values = sorted((index_of(month), value) for month, value in history.items())
+    def __init__(self, history: Mapping[str, float], grid: Grid = MONTHLY) -> None:
+        self.index, self._season = grid.index, grid.season
+        values = sorted((self.index(label), value) for label, value in history.items())
         self._months = [month for month, _ in values]
         self._values = dict(values)
         changes = [
-            abs(value - self._values[month - _SEASON]) if month - _SEASON in self._values else None
+            abs(value - self._values[month - self._season]) if month - self._season in self._values else None
             for month, value in values
         ]
         self._changes = list(accumulate((change or 0.0 for change in changes), initial=0.0))
@@ -134,27 +134,30 @@ class _History:
         before = bisect_left(self._months, origin)
         return self._values[self._months[before - 1]] if before else None
 
-    def year_before(self, month: int, origin: int) -> float | None:
-        """The value of the same month in the last year that had one by `origin`, at least a year before."""
-        before = bisect_left(self._months, origin)
-        if not before:
+    def season_before(self, month: int, origin: int) -> float | None:
+        """The value of the same month in the last year that had one by `origin`, at least a year before.
+
+        None without a season: it would be the last value.
+        """
+        before, season = bisect_left(self._months, origin), self._season
+        if not before or season == 1:
             return None
-        beyond = max(month - _SEASON - self._months[before - 1], 0)
-        return self._values.get(month - _SEASON - _SEASON * -(-beyond // _SEASON))
+        beyond = max(month - season - self._months[before - 1], 0)
+        return self._values.get(month - season - season * -(-beyond // season))
 
     def seasonal_change(self, origin: int) -> float | None:
-        """The mean absolute lag-12 difference before `origin`."""
+        """The mean absolute difference over a season before `origin`."""
         before = bisect_left(self._months, origin)
         return self._changes[before] / self._counted[before] if self._counted[before] else None
 
 
 def _score(window: Window, history: _History) -> WindowScore:
-    origin = index_of(min(window.start, window.months[0].month))
+    origin = history.index(min(window.start, window.months[0].month))
     pairs = [(m.forecast, m.actual) for m in window.months if m.forecast is not None and m.actual is not None]
     errors = [abs(forecast - actual) for forecast, actual in pairs]
     mae = _sure_mean(errors)
     scale = history.seasonal_change(origin)
-    naive = [history.year_before(index_of(month.month), origin) for month in window.months]
+    naive = [history.season_before(history.index(month.month), origin) for month in window.months]
     return WindowScore(
         start=window.start,
         end=window.end,
@@ -210,9 +213,9 @@ def _relative(errors: Sequence[tuple[float, float | None]]) -> float | None:
     return ours / rival
 
 
-def _verdict(relative: Mapping[str, float | None]) -> tuple[Verdict, str | None]:
-    """Against the better rival, which is the one we look worse against."""
-    known = {name: ratio for name, ratio in relative.items() if ratio is not None}
+def verdict_of(seasonal: float | None, last: float | None) -> tuple[Verdict, str | None]:
+    """Against the better rival, which is the one we look worse against, by the error relative to each."""
+    known = {name: ratio for name, ratio in ((_SEASONAL_NAIVE, seasonal), (_LAST_VALUE, last)) if ratio is not None}
     if not known:
         return "unknown", None
     rival = max(known, key=lambda name: known[name])

@@ -1,7 +1,7 @@
 """Whether the bands of past forecasts held, and bands that would have: recalibrated from those forecasts' errors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sybilion_mcp.contract.artifacts import Window
@@ -32,7 +32,7 @@ class HalfWidth:
     errors: int
 
 
-def half_widths(windows: Sequence[Window]) -> tuple[HalfWidth, ...]:
+def half_widths(windows: Sequence[Window], index: Callable[[str], int] = index_of) -> tuple[HalfWidth, ...]:
     """Split conformal: for one, two, three … months ahead, from the absolute errors of past forecasts so far ahead.
 
     From the windows that count; where these are too few to be ranked, from every month whose actual has come. Ends
@@ -41,7 +41,7 @@ def half_widths(windows: Sequence[Window]) -> tuple[HalfWidth, ...]:
     Source: Lei et al., "Distribution-Free Predictive Inference for Regression", 2018.
     """
     whole = [window for window in windows if counts(window)]
-    errors = _errors_by_distance(whole if len(whole) >= RANKED else windows)
+    errors = _errors_by_distance(whole if len(whole) >= RANKED else windows, index)
     found: list[HalfWidth] = []
     for distance in range(1, len(errors) + 1):
         if distance not in errors:
@@ -52,13 +52,13 @@ def half_widths(windows: Sequence[Window]) -> tuple[HalfWidth, ...]:
     return tuple(found)
 
 
-def _errors_by_distance(windows: Sequence[Window]) -> dict[int, list[float]]:
+def _errors_by_distance(windows: Sequence[Window], index: Callable[[str], int]) -> dict[int, list[float]]:
     errors: dict[int, list[float]] = {}
     for window in windows:
-        origin = index_of(min([window.start, *(month.month for month in window.months)]))
+        origin = index(min([window.start, *(month.month for month in window.months)]))
         for month in window.months:
             if month.actual is not None and month.forecast is not None:
-                distance = index_of(month.month) - origin + 1
+                distance = index(month.month) - origin + 1
                 errors.setdefault(distance, []).append(abs(month.actual - month.forecast))
     return errors
 
@@ -91,10 +91,10 @@ def _short_of(held: Held, promised: float) -> bool:
     return held.share is not None and held.counted >= _FEW_MONTHS and held.share < promised - _SHORTFALL
 
 
-def held_sentence(skill: Skill) -> str:
+def held_sentence(skill: Skill, word: str = "month") -> str:
     """How often the bands of past forecasts held, as counted; for a skill with some months that had a band."""
     parts = [
-        f"{held.held} of {held.counted} months at {promised} % ({100 * held.share:.0f} %)"
+        f"{held.held} of {held.counted} {word}s at {promised} % ({100 * held.share:.0f} %)"
         for promised, held in ((80, skill.held_80), (90, skill.held_90))
         if held.share is not None
     ]

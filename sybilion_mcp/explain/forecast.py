@@ -7,11 +7,10 @@ from datetime import date
 from typing import Literal
 
 from sybilion_mcp.contract.artifacts import Forecast, ForecastMonth, Window
-from sybilion_mcp.contract.months import index_of, month_index, month_of
 from sybilion_mcp.contract.pipeline_info import PipelineInfo
-from sybilion_mcp.contract.request import MAX_HORIZON
 from sybilion_mcp.explain.backtest import BAND_80, BAND_90, Skill
 from sybilion_mcp.explain.bands import RANKED, HalfWidth, half_widths, too_narrow
+from sybilion_mcp.explain.grid import MONTHLY, Grid
 from sybilion_mcp.explain.wording import MINUS, Speech, counted, csv, observed, plain, step_for
 
 _TENTH = 0.1  # percent: where the numbers are worth this much, so is a decimal
@@ -65,19 +64,26 @@ class Outlook:
 
 
 def look_ahead(
-    forecast: Forecast, history: Mapping[str, float], windows: Sequence[Window], skill: Skill, today: date
+    forecast: Forecast,
+    history: Mapping[str, float],
+    windows: Sequence[Window],
+    skill: Skill,
+    today: date,
+    grid: Grid = MONTHLY,
 ) -> Outlook:
-    """`history` is month → value; `windows` and `skill` are the past forecasts: they tell what bands are worth."""
-    current = month_of(month_index(today))
-    delivered = tuple(_row(month, current) for month in forecast.months[:MAX_HORIZON])
+    """`history` is month → value; `windows` and `skill` are the past forecasts: they tell what bands are worth.
+
+    On another grid, labels of its periods stand for months throughout.
+    """
+    delivered = tuple(_row(month, grid.over(month.month, today)) for month in forecast.months[: grid.most])
     last_month = max((month for month in history if month < delivered[0].month), default=None)
-    before = index_of(last_month) if last_month else index_of(delivered[0].month) - 1
-    errors = half_widths(windows) if _unreliable(delivered, skill) else ()
+    before = grid.index(last_month) if last_month else grid.index(delivered[0].month) - 1
+    errors = half_widths(windows, grid.index) if _unreliable(delivered, skill) else ()
     told = any(width.of_90 > 0 for width in errors)  # a past without errors says nothing of a width
-    if not told or index_of(delivered[0].month) - before > len(errors):  # nor one that reaches no month of these
+    if not told or grid.index(delivered[0].month) - before > len(errors):  # nor one that reaches no month of these
         errors = ()
     floor = 0.0 if history and min(history.values()) >= 0 else -math.inf
-    rows = tuple(_recalibrated(row, index_of(row.month) - before, errors, floor) for row in delivered)
+    rows = tuple(_recalibrated(row, grid.index(row.month) - before, errors, floor) for row in delivered)
     rows = rows if errors else delivered
     return Outlook(
         rows=rows,
@@ -135,18 +141,18 @@ def _around(
     return min(lowest, lower), max(forecast + half_width, upper)
 
 
-def flaws(rows: Sequence[ForecastRow]) -> Iterator[str]:
+def flaws(rows: Sequence[ForecastRow], word: str = "month") -> Iterator[str]:
     """What cannot be right about the bands, whatever came."""
     with_80 = [row for row in rows if row.lower_80 is not None and row.upper_80 is not None]
     crossed = [row.month for row in rows if _crossed(row)]
     if crossed:
-        yield f"The bands as delivered are crossed or leave out their own point forecast in {_months(crossed)}."
+        yield f"The bands as delivered are crossed or leave out their own point forecast in {_months(crossed, word)}."
     empty = [row.month for row in with_80 if row.lower_80 == row.upper_80]
     if empty:
-        yield f"The 80 % band as delivered has no width in {_months(empty)}."
+        yield f"The 80 % band as delivered has no width in {_months(empty, word)}."
     same = [r.month for r in with_80 if (r.lower_80, r.upper_80) == (r.lower_90, r.upper_90)]
     if same and same != empty:
-        yield f"The 80 % and the 90 % band as delivered are one and the same in {_months(same)}."
+        yield f"The 80 % and the 90 % band as delivered are one and the same in {_months(same, word)}."
 
 
 def _crossed(row: ForecastRow) -> bool:
@@ -156,14 +162,14 @@ def _crossed(row: ForecastRow) -> bool:
     )
 
 
-def _months(months: Sequence[str]) -> str:
-    return months[0] if len(months) == 1 else f"{len(months)} months ({months[0]} to {months[-1]})"
+def _months(months: Sequence[str], word: str) -> str:
+    return months[0] if len(months) == 1 else f"{len(months)} {word}s ({months[0]} to {months[-1]})"
 
 
-def _row(month: ForecastMonth, current: str) -> ForecastRow:
+def _row(month: ForecastMonth, past: bool) -> ForecastRow:
     lower_80, upper_80 = _band(month.quantiles, BAND_80)
     lower_90, upper_90 = _band(month.quantiles, BAND_90)
-    return ForecastRow(month.month, month.forecast, lower_80, upper_80, lower_90, upper_90, month.month < current)
+    return ForecastRow(month.month, month.forecast, lower_80, upper_80, lower_90, upper_90, past)
 
 
 def _band(quantiles: Mapping[float, float], band: tuple[float, float]) -> tuple[float | None, float | None]:
@@ -173,18 +179,18 @@ def _band(quantiles: Mapping[float, float], band: tuple[float, float]) -> tuple[
     return None, None
 
 
-def path(outlook: Outlook, unit: str | None) -> str:
-    """The forecast in one sentence: from the last value to the last month."""
+def path(outlook: Outlook, unit: str | None, at: str = "in") -> str:
+    """The forecast in one sentence: from the last value to the last month. `at` stands before a month."""
     speech, final, step = Speech(unit), outlook.rows[-1], outlook.step
     level = speech.level(final.forecast, step)
     if outlook.last_value is None:
-        start = f"The series is forecast at {speech.with_unit(level)} in {final.month}"
+        start = f"The series is forecast at {speech.with_unit(level)} {at} {final.month}"
     else:
         # One digit more than a forecast: this was observed.
         last = speech.with_unit(observed(speech.level(outlook.last_value, step / 10)))
-        goes = f"to reach {level} in {final.month}{_change(outlook.last_value, final.forecast, step, unit)}"
+        goes = f"to reach {level} {at} {final.month}{_change(outlook.last_value, final.forecast, step, unit)}"
         stays = f"to stay near {level} until {final.month}"
-        start = f"From {last} in {outlook.last_month} the series is forecast {goes if _moves(outlook) else stays}"
+        start = f"From {last} {at} {outlook.last_month} the series is forecast {goes if _moves(outlook) else stays}"
     if final.lower_80 is None or final.upper_80 is None:
         return f"{start}, without a band."
     low, high = speech.level(final.lower_80, step), speech.level(final.upper_80, step)

@@ -14,7 +14,7 @@ from sybilion_mcp.explain.forecast import Outlook
 from sybilion_mcp.explain.wording import MINUS, Speech, counted, csv, percent, plain, signed, significant, step_for
 from sybilion_mcp.outside import identifier, quoted
 
-_VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}
+VERDICTS = {"better": "better than", "same": "about as good as", "worse": "worse than"}
 _SCALE_OF_MASE = "(1 = the mean 12-month change in the past)"
 _MANY_SERIES = 10
 _NO_BIAS = 0.1  # of the mean absolute error
@@ -35,7 +35,7 @@ def heading(report: Report) -> str:
 
 def opening(report: Report) -> str:
     """The answer first: where the series goes, how such forecasts did, what the model leaned on."""
-    sentences = [months_ahead.path(report.outlook, report.unit), _how_sure(report)]
+    sentences = [months_ahead.path(report.outlook, report.unit), how_sure(report.skill)]
     if report.drivers is not None and report.drivers.groups:
         sentences.append(_strongest(report.drivers.groups, used=_drivers_used(report) is not False))
     elif report.drivers is not None and not report.drivers.series:
@@ -49,16 +49,16 @@ def _drivers_used(report: Report) -> bool | None:
     return report.outlook.info.drivers_in_forecast if report.outlook.info else None
 
 
-def _how_sure(report: Report) -> str:
-    skill = report.skill
+def how_sure(skill: Skill) -> str:
+    """In a sentence."""
     if skill.rival is None:
         return "How good such forecasts are is not known."
     narrow = "; their bands were too narrow" if too_narrow(skill) else ""
     if skill.windows_used < FEW_WINDOWS:
         tried = "The one past forecast that can be judged was"
         tried = tried if skill.windows_used == 1 else f"The {skill.windows_used} past forecasts that can be judged were"
-        return f"{tried} {_VERDICTS[skill.verdict]} {skill.rival}{narrow}."
-    return f"Past forecasts were {_VERDICTS[skill.verdict]} {skill.rival}{narrow}."
+        return f"{tried} {VERDICTS[skill.verdict]} {skill.rival}{narrow}."
+    return f"Past forecasts were {VERDICTS[skill.verdict]} {skill.rival}{narrow}."
 
 
 def _strongest(groups: Sequence[DriverGroup], *, used: bool) -> str:
@@ -105,37 +105,42 @@ def _recalibration(outlook: Outlook) -> str:
 
 def skill_section(report: Report) -> list[str]:
     """The errors of the past windows in plain words, the verdict last."""
-    skill, caveats = report.skill, report.about("skill")
+    return skill_lines(report.skill, report.unit, report.about("skill"), _SCALE_OF_MASE)
+
+
+def skill_lines(skill: Skill, unit: str | None, caveats: Sequence[str], scale: str) -> list[str]:
+    """`scale` says what a MASE of 1 is."""
     if skill.mae is None or skill.bias is None:
         return list(caveats)
     total = skill.windows_used + skill.windows_left_out
     left_out = f" ({skill.windows_left_out} left out for missing actuals)" if skill.windows_left_out else ""
-    speech = Speech(report.unit)
+    speech = Speech(unit)
     mae = speech.with_unit(speech.error(skill.mae))
     percent_says = skill.mape is not None and math.isfinite(skill.mape) and skill.one_sign
     mape = f", MAPE {significant(skill.mape or 0.0, 2)} %" if percent_says else ""
-    mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)} {_SCALE_OF_MASE}"
+    mase = "" if skill.mase is None else f", MASE {significant(skill.mase, 2)} {scale}"
     return [
         f"{skill.windows_used} of {counted(total, 'past window')} count{left_out}. "
         f"Median forecast off by {mae}{mape}{mase}.",
-        *_against(skill),
+        *against(skill),
         _bias(skill.bias, skill.mae, speech),
         *caveats,
-        f"Verdict: {_VERDICTS[skill.verdict]} {skill.rival}." if skill.rival else "Verdict: unknown.",
+        f"Verdict: {VERDICTS[skill.verdict]} {skill.rival}." if skill.rival else "Verdict: unknown.",
     ]
 
 
-def _against(skill: Skill) -> list[str]:
+def against(skill: Skill) -> list[str]:
     rivals = {
         "seasonal naive": skill.relative_to_seasonal_naive,
         "repeating the last value": skill.relative_to_last_value,
     }
-    parts = [f"against {name} {_compared(ratio)}" for name, ratio in rivals.items() if ratio is not None]
+    parts = [f"against {name} {compared(ratio)}" for name, ratio in rivals.items() if ratio is not None]
     nearer = f" Nearer than {skill.rival} in {skill.windows_won} of {counted(skill.windows_used, 'window')}."
     return [f"Error {'; '.join(parts)}.{nearer}"] if parts else []
 
 
-def _compared(ratio: float) -> str:
+def compared(ratio: float) -> str:
+    """One error against another, in words."""
     if not math.isfinite(ratio):
         return "larger, since that made none"
     if ratio >= 2:
@@ -174,12 +179,12 @@ def worth(report: Report) -> str:
     """What is known of it: the job's own run without drivers, or another job on the series that had none."""
     info, skill = report.outlook.info, report.skill
     if info is not None and info.drivers_in_forecast and info.baseline_backtest_mae and skill.mae is not None:
-        change = _compared(skill.mae / info.baseline_backtest_mae)
+        change = compared(skill.mae / info.baseline_backtest_mae)
         return f"What the drivers are worth: error against the same forecasts without them {change}."
     for other in report.others:
         if other.without_drivers and other.errors and other.errors.verdict != "unknown" and other.errors.there > 0:
             windows = f"over {counted(other.errors.windows, 'common window')}"
-            change = _compared(other.errors.here / other.errors.there)
+            change = compared(other.errors.here / other.errors.there)
             return f"What the drivers are worth: error against the driverless job below {change}, {windows}."
     if report.facts.request.get("run_baseline") is True:
         return "What the drivers are worth: compare with the driverless run that run_baseline added to the job."
@@ -194,10 +199,10 @@ def drivers_title(drivers: Drivers | None) -> str:
     return f"Drivers ({counted(drivers.group_count, 'group')} of {drivers.series} series{weightless})"
 
 
-def windows_table(scores: tuple[WindowScore, ...]) -> str:
-    """One past forecast a row, errors in the series' unit."""
+def windows_table(scores: tuple[WindowScore, ...], word: str = "month") -> str:
+    """One past forecast a row, errors in the series' unit; the last column counts its months."""
     step = step_for(min((s.mae for s in scores if s.mae > 0), default=None), [])
-    header = "start,end,mae,mape,seasonal_naive_mae,last_value_mae,bias,held_80,held_90,months"
+    header = f"start,end,mae,mape,seasonal_naive_mae,last_value_mae,bias,held_80,held_90,{word}s"
     return csv(
         header,
         [

@@ -113,10 +113,11 @@ class CallerDesks:
             "home": self._settings.home / "callers" / name,
             "api_token": SecretStr(caller.key) if caller.key else None,
             "api_token_file": None,
+            "eomer_api_key": None,
         }
         if caller.key is None:
             own["backend"] = "local"
-        elif self._settings.backend is None:
+        elif self._settings.backend in (None, "eomer"):
             own["backend"] = "sybilion"
         if caller != Caller() or not self._files:
             own["allow_dirs"] = ()

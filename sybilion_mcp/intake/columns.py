@@ -37,12 +37,12 @@ def read_points(
     Refusal with the codes of `readers.read_table`, and with `column_not_found`,
     `column_ambiguous`, `ambiguous_dates`, `ambiguous_number`.
     """
-    table = _filled_table(read_table(name, data, sheet))
+    table = filled_table(read_table(name, data, sheet))
     dates, values = _columns(table, date_column, value_column)
     pairs = zip(table.dates(dates), table.column(values), strict=True)
     kept = [pair for pair in pairs if not all(is_blank(cell) for cell in pair)]
     labels = column_dates([label for label, _ in kept])
-    numbers = _numbers([value for _, value in kept], table.names[values], table.delimiter)
+    numbers = numbers_of([value for _, value in kept], table.names[values], table.delimiter)
     return [Point(label, number) for label, number in zip(labels, numbers, strict=True)]
 
 
@@ -54,17 +54,17 @@ def read_columns(
     Rows without a value are part of the points, with None. Raises Refusal with the codes of `read_points`, and
     `file_too_large` for more than `most` columns beside the dates.
     """
-    table = _filled_table(read_table(name, data, sheet, most + 2))
+    table = filled_table(read_table(name, data, sheet, most + 2))
     if len(table.names) > most + 1:
         message = f"The file has more than {most + 1:,} columns: dates and {most:,} series are read."
         raise Refusal("file_too_large", message, "Split the file.")
-    asked = [_named(table.names, one) for one in value_columns]
-    dates = _date_column(table, date_column, asked)
+    asked = [column_named(table.names, one) for one in value_columns]
+    dates = column_of_dates(table, date_column, asked)
     cells = table.dates(dates)
     labels = column_dates(cells)
     for at in dict.fromkeys(asked) or range(len(table.names)):
         values = table.column(at)
-        if at == dates or (not asked and _is_no_series(table.names[at], values)):
+        if at == dates or (not asked and is_no_series(table.names[at], values)):
             continue
         yield ValueColumn(table.names[at] if table.headed else "", at + 1, _points(table, at, labels, values))
 
@@ -72,39 +72,39 @@ def read_columns(
 def _points(table: Table, at: int, labels: Sequence[str], values: Sequence[object]) -> list[Point] | Refusal:
     kept = [(label, value) for label, value in zip(labels, values, strict=True) if label or not is_blank(value)]
     try:
-        numbers = _numbers([value for _, value in kept], table.names[at], table.delimiter)
+        numbers = numbers_of([value for _, value in kept], table.names[at], table.delimiter)
     except Refusal as refusal:
         return refusal
     return [Point(label, number) for (label, _), number in zip(kept, numbers, strict=True)]
 
 
-def _filled_table(table: Table) -> Table:
+def filled_table(table: Table) -> Table:
     if not table.sample:
         raise Refusal("file_unreadable", "The file holds no rows of data.", "Choose a file with dates and values.")
     return table
 
 
-def _is_no_series(name: str, cells: Sequence[object]) -> bool:
+def is_no_series(name: str, cells: Sequence[object]) -> bool:
     """A column without a name that is empty or counts the rows."""
-    return not name and (all(is_blank(cell) for cell in cells) or _is_row_number(name, cells))
+    return not name and (all(is_blank(cell) for cell in cells) or is_row_number(name, cells))
 
 
 def _columns(table: Table, date_column: str | None, value_column: str | None) -> tuple[int, int]:
     """The positions of the dates and of the values: those named, else the only ones that can be meant."""
-    named_values = None if value_column is None else _named(table.names, value_column)
-    dates = _date_column(table, date_column, [] if named_values is None else [named_values])
+    named_values = None if value_column is None else column_named(table.names, value_column)
+    dates = column_of_dates(table, date_column, [] if named_values is None else [named_values])
     if named_values is None:
-        cells = _sampled(table)
-        numeric = [at for at in range(len(cells)) if at != dates and _holds(cells[at], _is_value)]
-        counted = [at for at in numeric if not _is_row_number(table.names[at], cells[at])]
-        named_values = _only(table.names, counted, "numbers", "value_column")
+        cells = sampled(table)
+        numeric = [at for at in range(len(cells)) if at != dates and holds(cells[at], is_value)]
+        counted = [at for at in numeric if not is_row_number(table.names[at], cells[at])]
+        named_values = only_column(table.names, counted, "numbers", "value_column")
     return dates, named_values
 
 
-def _date_column(table: Table, asked: str | None, values: Sequence[int]) -> int:
+def column_of_dates(table: Table, asked: str | None, values: Sequence[int]) -> int:
     """The position of the dates: the column asked for, else the only one beside `values` that can be meant."""
     if asked is not None:
-        named = _named(table.names, asked)
+        named = column_named(table.names, asked)
         if named in values:
             raise Refusal(
                 "column_ambiguous",
@@ -112,19 +112,19 @@ def _date_column(table: Table, asked: str | None, values: Sequence[int]) -> int:
                 "Set date_column and value_column to different columns.",
             )
         return named
-    cells = _sampled(table)
-    dates = [at for at in range(len(cells)) if at not in values and _holds(cells[at], looks_like_date)]
-    plain = [at for at in dates if not all(could_be_number(cell) for cell in _given(cells[at]))]
-    figures = [at for at in dates if all(looks_like_date(cell) for cell in _given(cells[at]))]
-    return _only(table.names, plain or figures, "dates", "date_column")
+    cells = sampled(table)
+    dates = [at for at in range(len(cells)) if at not in values and holds(cells[at], looks_like_date)]
+    plain = [at for at in dates if not all(could_be_number(cell) for cell in given_cells(cells[at]))]
+    figures = [at for at in dates if all(looks_like_date(cell) for cell in given_cells(cells[at]))]
+    return only_column(table.names, plain or figures, "dates", "date_column")
 
 
-def _sampled(table: Table) -> list[list[object]]:
+def sampled(table: Table) -> list[list[object]]:
     """The cells of each column in the first rows."""
     return [[row[at] for row in table.sample] for at in range(len(table.names))]
 
 
-def _named(names: Sequence[str], asked: str) -> int:
+def column_named(names: Sequence[str], asked: str) -> int:
     """The position of a column by its exact name, else by its name in any case or as refusals show it."""
     found = positions(names, asked)
     if not found:
@@ -139,7 +139,7 @@ def _named(names: Sequence[str], asked: str) -> int:
     return found[0]
 
 
-def _only(names: Sequence[str], found: Sequence[int], what: str, argument: str) -> int:
+def only_column(names: Sequence[str], found: Sequence[int], what: str, argument: str) -> int:
     if len(found) == 1:
         return found[0]
     if not found:
@@ -149,29 +149,29 @@ def _only(names: Sequence[str], found: Sequence[int], what: str, argument: str) 
     raise Refusal("column_ambiguous", message, f"Set {argument} to the one that is meant.")
 
 
-def _given(cells: Sequence[object]) -> list[object]:
+def given_cells(cells: Sequence[object]) -> list[object]:
     return [cell for cell in cells if not is_blank(cell) and not (isinstance(cell, str) and is_missing(cell))]
 
 
-def _holds(cells: Sequence[object], kind: Callable[[object], bool]) -> bool:
+def holds(cells: Sequence[object], kind: Callable[[object], bool]) -> bool:
     """Whether more than half of the cells with anything in them are of a kind."""
-    given = _given(cells)
+    given = given_cells(cells)
     return 2 * sum(kind(cell) for cell in given) > len(given)
 
 
-def _is_value(cell: object) -> bool:
+def is_value(cell: object) -> bool:
     if isinstance(cell, str):
         return is_number(cell)
     return isinstance(cell, int | float | Decimal) and not isinstance(cell, bool)
 
 
-def _is_row_number(name: str, cells: Sequence[object]) -> bool:
+def is_row_number(name: str, cells: Sequence[object]) -> bool:
     """A column without a name that counts the rows from 0 or 1, as exports of data frames have it."""
     counted = [str(cell) for cell in cells]
     return not name and any(counted == [str(at + start) for at in range(len(counted))] for start in (0, 1))
 
 
-def _numbers(cells: Sequence[object], name: str, delimiter: str) -> list[object]:
+def numbers_of(cells: Sequence[object], name: str, delimiter: str) -> list[object]:
     """The cells of a value column with its texts read by the convention of the whole column."""
     texts = [cell for cell in cells if isinstance(cell, str) and not is_missing(cell)]
     decimal = column_decimal(texts, delimiter)

@@ -56,8 +56,10 @@ class Table:
     headed: bool = True
 
 
-def read_table(name: str, data: bytes, sheet: str | None, columns: int = MAX_COLUMNS) -> Table:
+def read_table(name: str, data: bytes, sheet: str | None, columns: int = MAX_COLUMNS, *, times: bool = False) -> Table:
     """The table of a file by its ending; `sheet` is for Excel only. Of its columns the first `columns` are read.
+
+    With `times`, those of a Parquet file stay as they are; otherwise they are cut to dates.
 
     Raises Refusal `file_unreadable`, `file_too_large`, `file_too_many_rows`, `extra_missing`, `sheet_not_found`,
     `sheet_ambiguous`.
@@ -68,7 +70,7 @@ def read_table(name: str, data: bytes, sheet: str | None, columns: int = MAX_COL
         case ".xlsx" | ".xlsm":
             return _of_workbook(data, sheet, columns)
         case ".parquet" | ".pq":
-            return _of_parquet(data, columns)
+            return _of_parquet(data, columns, times=times)
         case _:
             raise _unreadable("Only .csv, .tsv, .txt, .xlsx and .parquet files can be read.")
 
@@ -210,7 +212,7 @@ def _sheet_refusal(code: str, message: str, sheets: Iterable[str]) -> Refusal:
     return Refusal(code, f"{message}; the sheets are {listed_names(sheets)}.", "Set `sheet` to one of them.")
 
 
-def _of_parquet(data: bytes, columns: int) -> Table:
+def _of_parquet(data: bytes, columns: int, *, times: bool) -> Table:
     """All columns of the first rows, and of the rest only those that are asked for.
 
     What a file says about its unpacked size can be forged, in both of the places that are looked at: the limit
@@ -234,10 +236,10 @@ def _of_parquet(data: bytes, columns: int) -> Table:
 
         def column(at: int) -> list[object]:
             with _reading_parquet():  # a broken page shows only when it is read
-                return _parquet_cells(file.read(columns=[usable[at]], use_threads=False)[usable[at]])
+                return _parquet_cells(file.read(columns=[usable[at]], use_threads=False)[usable[at]], times=times)
 
         head = next(file.iter_batches(batch_size=_SAMPLE, columns=usable, use_threads=False), None)
-        cells = [_parquet_cells(arrow.chunked_array([head[name]])) for name in usable] if head else []
+        cells = [_parquet_cells(arrow.chunked_array([head[name]]), times=times) for name in usable] if head else []
         return Table(usable, list(zip(*cells, strict=True)), column, column)
 
 
@@ -266,11 +268,13 @@ def _is_plain(kind: "DataType") -> bool:
     return any(test(kind) for test in tests)
 
 
-def _parquet_cells(column: "ChunkedArray") -> list[object]:
-    """Python values; times as their dates, long texts shortened."""
+def _parquet_cells(column: "ChunkedArray", *, times: bool) -> list[object]:
+    """Python values; times as their dates unless they are wanted, long texts shortened."""
     import pyarrow as arrow
 
-    if arrow.types.is_timestamp(column.type) or arrow.types.is_date64(column.type):
+    if times and arrow.types.is_timestamp(column.type):
+        column = column.cast(arrow.timestamp("us", column.type.tz), safe=False)
+    elif arrow.types.is_timestamp(column.type) or arrow.types.is_date64(column.type):
         column = column.cast(arrow.date32(), safe=False)
     if not arrow.types.is_dictionary(column.type):
         return list(column.to_pylist())

@@ -19,9 +19,9 @@ async def identify(desk: Desk, backend: Backend) -> None:
     """Learn whose the configured token is, before anything is sent with it.
 
     The service is asked once for each token, for good; not at all where nothing may be sent. A service that does not
-    tell leaves the token an account by itself. Raises `BackendError` when it cannot be asked now.
+    tell, as Eomer, leaves the token an account by itself. Raises `BackendError` when it cannot be asked now.
     """
-    if backend.name == "local" or desk.settings.read_only or desk.settings.spend == "deny":
+    if backend.name != "sybilion" or desk.settings.read_only or desk.settings.spend == "deny":
         return
     await desk.shared.once(("account", account_of(desk)), partial(_identify, desk, backend))
 

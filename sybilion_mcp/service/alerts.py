@@ -41,7 +41,7 @@ class AlertOrder:
         most = f"no limit: up to {ALERTS.most}" if limit is None else f"at most {limit}"
         span = "".join(f", {name.removeprefix('date_')} {text}" for name, text in dates.items() if text)
         about = "\n".join([*subjects.told(metadata, self.subject), f"Alerts: {most}{span}"])
-        name = self.backend or desk.settings.default_backend
+        name = self.backend or desk.settings.sybilion_backend
         return Question(
             ALERTS,
             name,

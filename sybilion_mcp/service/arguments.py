@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sybilion_mcp.contract.eomer_request import DEFAULT_PRESET
 from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import PIPELINE_VERSION
@@ -32,6 +33,20 @@ class Options:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class PanelOptions:
+    """What a caller may say about a forecast of Eomer alone. None means not said."""
+
+    preset: str | None = None
+    quantile_levels: Sequence[float] | None = None
+    explainability: bool | None = None
+
+    def given(self) -> dict[str, object]:
+        """Argument → value of what was said."""
+        said = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in said if value is not None}
+
+
 WIRE_FIELDS = {
     "title": "timeseries_metadata.title",
     "description": "timeseries_metadata.description",
@@ -46,6 +61,8 @@ _ARGUMENTS = {field: argument for argument, field in WIRE_FIELDS.items()} | {
     "timeseries": "series",
     "aux_timeseries": "aux_series_ids",
     "body": "series",  # nothing else that a caller passes can grow so large
+    "prediction_length": "soft_horizon",
+    "presets": "preset",
 }
 
 
@@ -70,6 +87,8 @@ def to_body(
 
 def options_of(body: Mapping[str, object]) -> dict[str, object]:
     """The other way round: argument → value of what a request asks for beside its title, numbers and our defaults."""
+    if "prediction_length" in body:
+        return _panel_options(body)
     said: dict[str, object] = {}
     for argument in Options.__slots__:
         owner, _, name = WIRE_FIELDS.get(argument, argument).rpartition(".")
@@ -78,6 +97,18 @@ def options_of(body: Mapping[str, object]) -> dict[str, object]:
             said[argument] = holder[name]
     defaults = {"recency_factor": DEFAULT_RECENCY_FACTOR, "backtest": True}
     return {argument: value for argument, value in said.items() if value != defaults.get(argument)}
+
+
+def _panel_options(body: Mapping[str, object]) -> dict[str, object]:
+    """The same for a request to Eomer."""
+    explained = body.get("explainability")
+    said = {
+        "soft_horizon": body["prediction_length"],
+        "preset": None if body.get("presets") == DEFAULT_PRESET else body.get("presets"),
+        "quantile_levels": body.get("quantile_levels"),
+        "explainability": explained.get("enabled") if isinstance(explained, Mapping) else None,
+    }
+    return {argument: value for argument, value in said.items() if value is not None}
 
 
 def argument_of(field: str) -> str:

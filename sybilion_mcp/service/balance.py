@@ -30,7 +30,7 @@ async def standing(desk: Desk, *, include_usage: bool) -> Standing:
     spent = await desk.store.spent_since(desk.now().date().isoformat())
     if settings.default_backend == "local" and settings.api_token is None:
         return Standing(None, None, spent)
-    backend = desk.backend("sybilion")
+    backend = desk.sybilion("sybilion")
     account = await backend.account()
     charges = None
     if include_usage:

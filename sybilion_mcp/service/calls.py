@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import anyio
 
-from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, may_be_done
+from sybilion_mcp.backends.base import AnswerError, BackendError, SybilionBackend, may_be_done
 from sybilion_mcp.contract.account import UsageEvent
 from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
 from sybilion_mcp.contract.request import encode
@@ -102,7 +102,7 @@ async def ask(desk: Desk, question: Question) -> Answered:
     Raises `Refusal` when it may not be sent, `BackendError` when no answer comes; then the same question goes on
     under the same id.
     """
-    backend = desk.backend(question.backend)
+    backend = desk.sybilion(question.backend)
     if question.backend == "local":
         answer = await _send(backend, question, str(uuid4()))
         return Answered(answer.model_dump(mode="json"), False, timestamp(desk.now()), None)
@@ -128,7 +128,7 @@ async def offer(desk: Desk, question: Question) -> CallOffer | None:
     settings = desk.settings
     if question.backend == "local" or settings.read_only or settings.spend != "ask":
         return None
-    backend = desk.backend(question.backend)
+    backend = desk.sybilion(question.backend)
     request_hash = _hash(question, await _account(desk, backend))
     standing = await desk.store.calls.current(request_hash)
     if standing is not None and _stands(standing, desk.now()):
@@ -157,7 +157,7 @@ def declined(offer: CallOffer, action: str) -> Refusal:
     )
 
 
-async def _asked(desk: Desk, backend: Backend, question: Question, new: Call) -> Answered:
+async def _asked(desk: Desk, backend: SybilionBackend, question: Question, new: Call) -> Answered:
     store = desk.store.calls
     standing = await store.current(new.request_hash)
     if standing is not None and standing.answer is not None and _stands(standing, desk.now()):
@@ -184,7 +184,7 @@ async def _asked(desk: Desk, backend: Backend, question: Question, new: Call) ->
     return await _sent(desk, backend, question, call, going_on=going_on)
 
 
-async def _sent(desk: Desk, backend: Backend, question: Question, call: Call, *, going_on: bool) -> Answered:
+async def _sent(desk: Desk, backend: SybilionBackend, question: Question, call: Call, *, going_on: bool) -> Answered:
     """The answer to a call that is written down. `going_on`: it was sent before, so that it may be charged already."""
     try:
         answer = await _send(backend, question, call.request_id)
@@ -202,13 +202,13 @@ async def _sent(desk: Desk, backend: Backend, question: Question, call: Call, *,
     return Answered(content, False, call.created_at, cost, call.expected_eur_cents)
 
 
-async def _account(desk: Desk, backend: Backend) -> str:
+async def _account(desk: Desk, backend: SybilionBackend) -> str:
     """Whose call it is, under the one name that all tokens of a user have."""
     await identify(desk, backend)
     return await account_name(desk)
 
 
-async def _send(backend: Backend, question: Question, request_id: str) -> DriverRanking | Alerts:
+async def _send(backend: SybilionBackend, question: Question, request_id: str) -> DriverRanking | Alerts:
     if question.tariff.operation == "drivers":
         return await backend.rank_drivers(dict(question.body), request_id)
     return await backend.alerts(dict(question.body), request_id)
@@ -220,7 +220,7 @@ def _charged_nothing(error: BackendError, *, going_on: bool) -> bool:
     return not (going_on or error.after_lost or may_be_done(error))
 
 
-async def _booked(desk: Desk, backend: Backend, call: Call, units: int) -> int | None:
+async def _booked(desk: Desk, backend: SybilionBackend, call: Call, units: int) -> int | None:
     """What the service says that the call cost, in EUR cents; None when that cannot be told from other charges."""
     with suppress(BackendError), anyio.move_on_after(USAGE_SECONDS):
         events = (await backend.usage(_LOOKED_AT)).usage_events

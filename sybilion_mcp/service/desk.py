@@ -5,11 +5,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
-from sybilion_mcp.backends.base import Backend
+from sybilion_mcp.backends.base import Backend, SybilionBackend
 from sybilion_mcp.clock import utc_now, utc_today
 from sybilion_mcp.hint_words import HEADER_WORDS, KEY_HEADER
 from sybilion_mcp.hints import Refusal
@@ -104,8 +104,14 @@ class Desk:
         """The backend of that name, or the default one. Raises `Refusal` when it cannot be used here."""
         name = name or self.settings.default_backend
         if name not in self._backends:
-            self._backends[name] = _local(self) if name == "local" else _sybilion(self)
+            self._backends[name] = _MAKERS[name](self)
         return self._backends[name]
+
+    def sybilion(self, name: str | None = None) -> SybilionBackend:
+        """The same for what Eomer has not. Raises `Refusal` when it cannot be used here."""
+        name = name or self.settings.sybilion_backend
+        assert name != "eomer"
+        return cast("SybilionBackend", self.backend(name))
 
     async def aclose(self) -> None:
         """Let go of everything that is open. A desk that is used again opens it again."""
@@ -149,3 +155,24 @@ def _local(desk: Desk) -> Backend:
         )
     transport = InProcess(desk.local_app(), raise_app_exceptions=False)
     return SybilionClient("http://engine.local", desk.account, name="local", transport=transport)
+
+
+def _eomer(desk: Desk) -> Backend:
+    from sybilion_mcp.backends.eomer import EomerClient
+    from sybilion_mcp.eomer_words import EOMER_WORDS
+
+    settings = desk.settings
+    if desk.over_http:
+        hint = 'Use backend="sybilion" with a key of your own, or "local". Eomer works where a server runs over stdio.'
+        raise Refusal("token_missing", "Eomer cannot be used here: no key of a caller's reaches it over HTTP.", hint)
+    key = settings.eomer_api_key.get_secret_value().strip() if settings.eomer_api_key else ""
+    if not key:
+        words = EOMER_WORDS["token_missing"]
+        raise Refusal("token_missing", words.message, words.hint)
+    if not (key.isascii() and key.isprintable()):  # no header can carry it
+        words = EOMER_WORDS["token_rejected"]
+        raise Refusal("token_rejected", "The key of EOMER_API_KEY holds characters that no key has.", words.hint)
+    return EomerClient(settings.eomer_api_base_url, key)
+
+
+_MAKERS: dict[str, Callable[[Desk], Backend]] = {"local": _local, "sybilion": _sybilion, "eomer": _eomer}

@@ -1,5 +1,6 @@
 """A finished job as a folder: what was asked, what the API says of it, and its artifacts as they were sent."""
 
+import json
 import os
 import re
 import secrets
@@ -15,10 +16,12 @@ from sybilion_mcp.contract.request import encode
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.service import results
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.eomer_results import panel_of, title_of
 from sybilion_mcp.service.files import write_new
 from sybilion_mcp.service.keeping import keep, only_this_one
+from sybilion_mcp.store.records import Submission
 
-_STATUS, _REQUEST = "status.json", "submit_payload.json"
+_STATUS, _REQUEST, PANEL = "status.json", "submit_payload.json", "panel.json"
 _OF_THE_FOLDER = frozenset({"file_exists", "file_unreadable"})
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -47,6 +50,7 @@ async def export(desk: Desk, job_id: str, folder: Path) -> Exported:
         if submission is not None:
             request = dict(submission.request)
             await anyio.to_thread.run_sync(write_new, draft / _REQUEST, [encode(request)])
+        await _panel(desk, backend, submission, draft)
         failed = await _artifacts(desk, job_id, files, frozenset(kept), draft)
         if failed and len(failed) == len(files):
             raise next(iter(failed.values()))
@@ -55,6 +59,17 @@ async def export(desk: Desk, job_id: str, folder: Path) -> Exported:
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(draft, ignore_errors=True))
     written = {name: file for name, file in files.items() if name not in failed}
     return Exported(written, {name: _why(error, job_id) for name, error in failed.items()})
+
+
+async def _panel(desk: Desk, backend: str, submission: Submission | None, folder: Path) -> None:
+    """The series of a job of Eomer, whose request names them by id only."""
+    if backend != "eomer" or submission is None:
+        return
+    panel = await panel_of(desk, submission.series_id)
+    if panel is not None:
+        content = {"frequency": panel.frequency, "title": await title_of(desk, submission), "series": panel.series}
+        encoded = json.dumps(content, ensure_ascii=False).encode(errors="replace")
+        await anyio.to_thread.run_sync(write_new, folder / PANEL, [encoded])
 
 
 async def _artifacts(
@@ -91,7 +106,7 @@ def _why(error: BackendError | Refusal, job_id: str) -> str:
 def _file_names(names: Iterable[str]) -> dict[str, str]:
     """A name comes from outside: one that is no plain file name, or is taken, becomes artifact-1, artifact-2, …"""
     files: dict[str, str] = {}
-    taken = {_STATUS, _REQUEST}
+    taken = {_STATUS, _REQUEST, PANEL}
     for number, name in enumerate(names, 1):
         usable = _FILE_NAME.fullmatch(name) and not name.endswith(".") and name.casefold() not in taken
         files[name] = name if usable else f"artifact-{number}"

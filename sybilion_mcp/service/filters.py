@@ -50,7 +50,7 @@ async def find_filters(desk: Desk, query: str, kinds: Sequence[Kind]) -> list[Fo
 
     Raises `Refusal` and `BackendError` when the default one has no catalogue and none can be had.
     """
-    default = desk.settings.default_backend
+    default = desk.settings.sybilion_backend
     catalogues = [(kind, *await _catalogue(desk, default, kind)) for kind in kinds]
     found = _searched(query, default, catalogues)
     if default == "local" or desk.engine is None:
@@ -67,7 +67,7 @@ async def _catalogue(desk: Desk, backend: str, kind: Kind) -> tuple[KeptCatalogu
     """The names by id, and whether they are stale."""
     if backend == "local":  # it is in this process, and changes with every series that is added
         try:
-            items = (await desk.backend(backend).catalogue(kind)).items
+            items = (await desk.sybilion(backend).catalogue(kind)).items
         except BackendError as error:
             await tell_of_storage(desk, error)
             raise
@@ -77,7 +77,7 @@ async def _catalogue(desk: Desk, backend: str, kind: Kind) -> tuple[KeptCatalogu
     if kept is not None and desk.now() - datetime.fromisoformat(kept.fetched_at) < FRESH_FOR:
         return kept, False
     try:
-        items = (await desk.backend(backend).catalogue(kind)).items
+        items = (await desk.sybilion(backend).catalogue(kind)).items
     except (BackendError, Refusal):
         if kept is None:
             raise

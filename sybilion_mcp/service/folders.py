@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.explain.facts import JobFacts, Report
-from sybilion_mcp.explain.report import build_report
+from sybilion_mcp.explain.report import build_report, render_report, report_data
 from sybilion_mcp.explain.results import REQUESTS, Results, Unread, history_of, read_results
+from sybilion_mcp.explain.told import Told
+from sybilion_mcp.service import eomer_folders
 from sybilion_mcp.service.reading import MOST_BYTES, MOST_BYTES_OF_OTHERS, REPORTED, decoded, facts_of, too_large
 from sybilion_mcp.service.related import READ, states_of_one_series
 
@@ -23,6 +25,14 @@ _ENTRIES = 1000  # of the folder above that are listed
 _FILES = (*REPORTED, "submit_payload.json", "status.json")
 
 _log = logging.getLogger(__name__)
+
+
+def told_of_folder(folder: Path, today: date) -> Told:
+    """The report on a folder of either service, Eomer's where it holds that one's forecast. Raises as below."""
+    if not (folder / "forecast.json").exists() and (folder / eomer_folders.FORECAST).exists():
+        return eomer_folders.told_of_folder(folder, today)
+    report = report_of_folder(folder, today)
+    return Told(render_report(report), report_data(report), report.next_step)
 
 
 def report_of_folder(folder: Path, today: date) -> Report:

@@ -11,10 +11,12 @@ import anyio
 
 from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TransportError
 from sybilion_mcp.contract.jobs import Job, is_job_id
+from sybilion_mcp.eomer_words import EOMER_WORDS
 from sybilion_mcp.hint_words import ON_LOCAL, words_of
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
+from sybilion_mcp.service import whose
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.keeping import keep, kept_names, note_gone, write_down
@@ -123,7 +125,7 @@ async def _known(desk: Desk, job_id: str) -> _Known:
         raise Refusal("job_not_found")
 
     async def read() -> _Known:
-        stored = await desk.store.job(job_id)
+        stored = await desk.store.job(job_id) or await whose.found(desk, job_id)
         submission = await desk.store.submission_of(job_id)
         backend = stored.backend if stored else desk.settings.default_backend
         return _Known(stored.job if stored else None, backend, submission, await _expected(desk, backend, submission))
@@ -155,7 +157,7 @@ async def current(desk: Desk, job_id: str) -> StoredJob:
     """
     if not is_job_id(job_id):
         raise Refusal("job_not_found")
-    stored = await desk.store.job(job_id)
+    stored = await desk.store.job(job_id) or await whose.found(desk, job_id)
     if stored is not None and stored.job.finished:
         return await _ended(desk, stored)
     backend = desk.backend(stored.backend if stored else None)
@@ -197,6 +199,8 @@ def looking(desk: Desk, backend: Backend, job_id: str, *, remembered: bool) -> L
 
 
 def elapsed_seconds(job: Job, now: datetime) -> float | None:
+    if job.finished and job.ended is None and job.more is not None:
+        return job.more.elapsed_seconds
     if job.created is None:
         return None
     return max(((job.ended or now) - job.created).total_seconds(), 0.0)
@@ -231,7 +235,7 @@ def is_too_many_jobs(error: BackendError) -> bool:
 
 async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
     """What to say when a backend takes no more jobs: those that run, the oldest first, and when to come back."""
-    words = words_of("too_many_jobs", backend)
+    words = EOMER_WORDS["too_many_jobs"] if backend == "eomer" else words_of("too_many_jobs", backend)
     hint = f"{words.hint} {ON_LOCAL}" if words.local_helps else words.hint
     unfinished = await _unfinished(desk, backend)
     if not unfinished:  # they ended meanwhile, or cannot be told

@@ -99,13 +99,13 @@ async def _listed(
 ) -> _Remote:
     """The account's jobs behind the cursor, as many as may be shown, with those that lie before it on their pages."""
     remote = _Remote({}, {})
-    if desk.settings.api_token is None and desk.settings.default_backend == "local":
+    if desk.settings.api_token is None and desk.settings.default_backend != "sybilion":
         return remote
     number = max(after.page - 1, 1) if after else 1  # a job that is gone lets the others move up
     try:
         with anyio.fail_after(REMOTE_SECONDS):
             for page in range(number, number + MOST_PAGES):
-                jobs = (await desk.backend("sybilion").jobs_page(page, REMOTE_PAGE, status)).jobs
+                jobs = (await desk.sybilion("sybilion").jobs_page(page, REMOTE_PAGE, status)).jobs
                 remote.jobs |= {job.job_id: job for job in jobs}
                 remote.pages |= {job.job_id: page for job in jobs}
                 remote.more = len(jobs) >= REMOTE_PAGE

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
+from sybilion_mcp.backends.origin import ElsewhereError, own_target
+from sybilion_mcp.contract.eomer_files import DOCUMENT
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.desk import Desk
@@ -16,6 +18,8 @@ from sybilion_mcp.store.draft import Draft
 
 MAX_ARTIFACTS = 20
 """Kept of one job; the API knows six."""
+MAX_OF_EOMER = 250
+"""Each analysis of an explanation has files of its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,14 +61,32 @@ async def _keep(desk: Desk, job: Job, backend: str) -> None:
     kept = await _kept(desk, job)
     if kept is None:
         return
+    elsewhere = await _elsewhere(desk, job.job_id) if DOCUMENT in kept else frozenset()
     for name in [one for one in _offered(job) if one not in kept]:
+        if name in elsewhere:
+            continue
         try:
             async with downloaded(desk, job, backend, name) as draft:
                 if not await shelve(desk, job.job_id, name, draft):
                     return
+            if name == DOCUMENT:
+                elsewhere = await _elsewhere(desk, job.job_id)
         except (BackendError, Refusal) as error:
             if not only_this_one(error):
                 return
+
+
+async def _elsewhere(desk: Desk, job_id: str) -> frozenset[str]:
+    """The files of a job of Eomer that lie on other hosts: asking for them again is in vain."""
+    from sybilion_mcp.contract.eomer import EomerJob
+
+    content = await desk.store.artifact(job_id, DOCUMENT)
+    try:
+        files = EomerJob.model_validate_json(content or b"").files
+    except ValueError:
+        return frozenset()
+    base = desk.settings.eomer_api_base_url
+    return frozenset(one.name for one in files if one.url is not None and own_target(base, one.url) is None)
 
 
 async def _kept(desk: Desk, job: Job) -> list[str] | None:
@@ -77,7 +99,8 @@ async def _kept(desk: Desk, job: Job) -> list[str] | None:
 
 
 def _offered(job: Job) -> list[str]:
-    return [one.name for one in job.artifacts[:MAX_ARTIFACTS]]
+    names = [one.name for one in job.artifacts[:MAX_OF_EOMER]]
+    return names if DOCUMENT in names else names[:MAX_ARTIFACTS]
 
 
 def only_this_one(error: BackendError | Refusal) -> bool:
@@ -86,7 +109,9 @@ def only_this_one(error: BackendError | Refusal) -> bool:
         return error.code == "storage_failed" and error.retry_after_s is None  # a smaller one may have room
     if isinstance(error, TransportError):
         return error.kind == "unreadable_answer"
-    return isinstance(error, TooLargeError) or (isinstance(error, AnswerError) and error.status in (404, 413))
+    return isinstance(error, TooLargeError | ElsewhereError) or (
+        isinstance(error, AnswerError) and error.status in (404, 413)
+    )
 
 
 @asynccontextmanager
@@ -107,6 +132,10 @@ async def downloaded(desk: Desk, job: Job, backend: str, name: str) -> AsyncIter
             if draft.size != listed:
                 said = "%r of job %s came twice with %d bytes where %d are listed; that counts"
                 _log.warning(said, name, job.job_id, draft.size, listed)
+        elif backend == "eomer" and not await _has_ends(name, draft):  # which lists no sizes
+            error = TransportError("artifact", "unreadable_answer", sent=True)
+            error.backend = backend
+            raise error
         yield draft
 
 
@@ -119,10 +148,10 @@ async def _poured(desk: Desk, job: Job, backend: str, name: str, draft: Draft) -
 
 async def _has_ends(name: str, draft: Draft) -> bool:
     """Whether it may be what its name says: JSON begins and ends with brackets, the page of a proxy does not."""
-    if not name.endswith(".json"):
+    if not name.endswith((".json", ".csv")):
         return True
     first, last = await draft.ends()
-    return first + last in (b"{}", b"[]")
+    return first != b"<" if name.endswith(".csv") else first + last in (b"{}", b"[]")
 
 
 async def shelve(desk: Desk, job_id: str, name: str, draft: Draft, *, instead: bool = False) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sybilion_mcp.backends.base import AnswerError, Backend
 from sybilion_mcp.contract.jobs import FINAL_STATUSES, Job
+from sybilion_mcp.eomer_words import EOMER_LOST
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
@@ -105,7 +106,7 @@ async def _of_gone(desk: Desk, gone: Submission) -> Standing:
             raise
         if gone.backend == "local":
             return Standing(replaced=gone)
-        raise _forgotten_by_the_service(job_id) from error
+        raise _forgotten_by_the_service(job_id, gone.backend) from error
     return Standing(answer=gone)
 
 
@@ -132,7 +133,7 @@ async def _of_lost(desk: Desk, backend: Backend, lost: Submission, *, resubmit: 
         return await _reconciled(desk, backend, lost.request_hash, resubmit=resubmit)
     if resubmit:
         return Standing(replaced=lost)
-    raise _cannot_tell(candidates)
+    raise _cannot_tell(candidates) if backend.name != "eomer" else _nobody_can_tell()
 
 
 async def _missed_for_long(desk: Desk, backend: Backend, lost: Submission) -> bool:
@@ -238,15 +239,20 @@ def _cannot_tell(candidates: Sequence[Job]) -> Refusal:
     )
 
 
-def _forgotten_by_the_service(job_id: str) -> Refusal:
-    return Refusal(
-        "job_not_found",
+def _nobody_can_tell() -> Refusal:
+    return Refusal("submission_unknown", f"{ASKED} and its answer was lost.", EOMER_LOST)
+
+
+def _forgotten_by_the_service(job_id: str, backend: str) -> Refusal:
+    message = (
         f"This very question was sent before, and the service no longer knows its job {identifier(job_id)}; nothing of "
-        "it is kept here. Nothing was sent.",
-        "Whether it was charged is on the dashboard. If the user agrees to pay anew, call again with resubmit=true; "
-        'backend="local" is free.',
-        changes=ON_LOCAL,
+        "it is kept here. Nothing was sent."
     )
+    again = "If the user agrees to pay anew, call again with resubmit=true"
+    if backend == "eomer":
+        return Refusal("job_not_found", message, f"Only Eomer knows whether it was charged. {again}.")
+    hint = f'Whether it was charged is on the dashboard. {again}; backend="local" is free.'
+    return Refusal("job_not_found", message, hint, changes=ON_LOCAL)
 
 
 def _found_otherwise(job_id: str) -> Refusal:

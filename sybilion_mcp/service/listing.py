@@ -39,6 +39,14 @@ async def lines(desk: Desk, series: StoredSeries) -> list[str]:
     return [*(_line(row) for row in rows), *more]
 
 
+async def panel_lines(desk: Desk, series_id: str) -> list[str]:
+    """The jobs on a panel of many series, newest first."""
+    every = await submitted(desk, series_id)
+    rows = [row for job_id in every[:LISTED] if (row := await _row(desk, job_id)) is not None]
+    more = [f"and {counted(len(every) - LISTED, 'older job')}"] if len(every) > LISTED else []
+    return [*(_line(row) for row in rows), *more]
+
+
 async def _row(desk: Desk, job_id: str) -> _Row | None:
     stored = await desk.store.job(job_id)
     if stored is None:
@@ -90,6 +98,6 @@ def _status(status: str) -> str:
 
 
 def _options(request: Mapping[str, object]) -> Iterator[str]:
-    for name in ("soft_horizon", "hard_horizon", "recency_factor"):
+    for name in ("soft_horizon", "hard_horizon", "recency_factor", "prediction_length"):
         if request.get(name) is not None:
             yield f"{name} {said(request[name])}"

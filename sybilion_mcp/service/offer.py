@@ -1,26 +1,34 @@
 """Offer: what a person is asked to pay for, where somebody has to be asked."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sybilion_mcp.backends.base import Backend, BackendError
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.outside import quoted
 from sybilion_mcp.service.account import identify
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ledger import reconcile
-from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, duration, euros, expected_for
+from sybilion_mcp.service.orders import Order
+from sybilion_mcp.service.spend import (
+    MONTHLY,
+    ON_LOCAL,
+    Expectation,
+    cost_and_time,
+    euros,
+    expected_for,
+    stopped_by_cap,
+)
 from sybilion_mcp.service.standing import Standing, peek
-from sybilion_mcp.service.submit import Order, by_every_name, question_of
+from sybilion_mcp.service.submit import by_every_name, question_of
+from sybilion_mcp.service.wires import wire_of
 from sybilion_mcp.store.records import Submission
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A forecast as it would be sent, what it is expected to cost and take, and what it `replaces`, if anything."""
+    """A forecast as it is `described` to a person, what it is expected to cost and take, and what it `replaces`."""
 
-    request: Mapping[str, object]
+    described: tuple[str, ...]
     request_hash: str
     replaces: Submission | None
     expected: Expectation
@@ -33,17 +41,12 @@ class Offer:
     @property
     def question(self) -> str:
         """The same for the same offer, to the letter."""
-        metadata, series = self.request["timeseries_metadata"], self.request["timeseries"]
-        assert isinstance(metadata, Mapping)
-        assert isinstance(series, Mapping)
-        months = sorted(series)
-        return (
-            "Pay for a forecast on the Sybilion service?\n"
-            f"Series: {quoted(str(metadata['title']), 160)}, "
-            f"{len(months)} months, {months[0][:7]} to {months[-1][:7]}\n"
-            f"Horizon: {self._horizon()}; {self._drivers()}\n"
-            f"Expected: {euros(self.expected)}, {duration(self.expected)} ({self.expected.basis})\n"
-            f"{self._again()}Nothing is sent unless you accept. Reference {self._reference()}."
+        return "\n".join(
+            [
+                *self.described,
+                f"Expected: {cost_and_time(self.expected)}",
+                f"{self._again()}Nothing is sent unless you accept. Reference {self._reference()}.",
+            ]
         )
 
     def _reference(self) -> str:
@@ -57,23 +60,6 @@ class Offer:
         if self.replaces.state == "accepted":
             return "It was answered before; this pays for a fresh run.\n"
         return "It was sent before and may have been charged; this pays once more.\n"
-
-    def _horizon(self) -> str:
-        soft, hard = self.request.get("soft_horizon"), self.request.get("hard_horizon")
-        if soft is None or hard in (None, soft):
-            return _months(soft or hard)
-        return f"{_months(soft)}, or as few as {hard}"
-
-    def _drivers(self) -> str:
-        filters, aux = self.request.get("filters"), self.request.get("aux_timeseries")
-        limit = filters.get("limit") if isinstance(filters, Mapping) else None
-        outside = "no outside drivers" if limit == 0 else "with outside drivers"
-        own = f" and {len(aux)} of your own" if isinstance(aux, list) else ""
-        return f"{outside}{own}"
-
-
-def _months(count: object) -> str:
-    return "1 month" if count == 1 else f"{count} months"
 
 
 async def offer(desk: Desk, order: Order) -> Offer | None:
@@ -98,10 +84,11 @@ async def offer(desk: Desk, order: Order) -> Offer | None:
     if stands.answer is not None:
         return None
     expected = await expected_for(desk, name, order.options.driver_limit)
-    high, limit = expected.eur_cents[1], order.max_cost_eur_cents
-    if (limit is not None and limit < high) or await beyond_cap(desk, high) is not None:
+    limit = order.max_cost_eur_cents
+    if (limit is not None and limit < expected.eur_cents[1]) or await stopped_by_cap(desk, expected):
         return None
-    return Offer(question.request, question.request_hash, stands.replaced, expected)
+    described = tuple(wire_of(name).described(question.request))
+    return Offer(described, question.request_hash, stands.replaced, expected)
 
 
 async def _standing(desk: Desk, backend: Backend, question: Submission, *, resubmit: bool) -> Standing:
@@ -114,9 +101,16 @@ async def _standing(desk: Desk, backend: Backend, question: Submission, *, resub
 def declined(offer: Offer, action: str) -> Refusal:
     """What to answer when the person who was asked did not agree."""
     did = "declined" if action == "decline" else "did not agree"
+    expected = offer.expected
+    if not expected.told:
+        message = (
+            f"The user was asked whether their plan at Eomer may pay for this forecast and {did}. Nothing was sent."
+        )
+        hint = "Do not ask again unless the user wants to. Retrying is useless."
+        return Refusal("spend_refused", message, hint, next=MONTHLY)
     return Refusal(
         "spend_refused",
-        f"The user was asked to pay {euros(offer.expected)} ({offer.expected.basis}) for this forecast and {did}. "
+        f"The user was asked to pay {euros(expected)} ({expected.basis}) for this forecast and {did}. "
         "Nothing was sent or charged.",
         'Do not ask again unless the user wants to. Use backend="local", which is free.',
         changes=ON_LOCAL,

@@ -44,7 +44,7 @@ class RankingOrder:
         numbers = f"with its {len(series.points)} months" if series else "by its words alone, without numbers"
         most = f"no limit: up to {DRIVERS.most}" if limit is None else f"at most {limit}"
         about = "\n".join([*subjects.told(metadata, self.subject), f"Drivers: {most}, ranked {numbers}"])
-        name = self.backend or desk.settings.default_backend
+        name = self.backend or desk.settings.sybilion_backend
         return Question(
             DRIVERS,
             name,

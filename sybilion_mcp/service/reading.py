@@ -39,14 +39,17 @@ def too_large(size: int) -> Unread:
     return Unread(f"its {size / 2**20:.1f} MiB are more than the {MOST_BYTES >> 20} MiB that a report reads")
 
 
-def facts_of(job: Job, backend: str, submission: Submission | None, sent: object) -> JobFacts:
-    """What is known beside the artifacts: from our submission, or from the job's own input when another made it."""
+def facts_of(job: Job, backend: str, submission: Submission | None, sent: object, title: str | None = None) -> JobFacts:
+    """What is known beside the artifacts: from our submission, or from the job's own input when another made it.
+
+    `title` is known otherwise: of many series.
+    """
     request = submission.request if submission else sent if isinstance(sent, Mapping) else {}
     metadata = request.get("timeseries_metadata")
-    title = metadata.get("title") if isinstance(metadata, Mapping) else None
+    said = metadata.get("title") if isinstance(metadata, Mapping) else None
     return JobFacts(
         job_id=job.job_id,
-        title=str(title or "Untitled series"),
+        title=str(title or said or "Untitled series"),
         backend=backend,
         settled_at=job.settled_at,
         eur_cents_final=job.eur_cents_final,

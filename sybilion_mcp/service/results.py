@@ -1,22 +1,19 @@
-"""Results: the artifacts of a finished job, kept for good, and the report made of them.
-
-What makes reports is imported with the first one: a server answers its first question sooner without it.
-"""
+"""The files of a finished job: read as they are kept, else as its backend sends them, and then kept for good."""
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import anyio.from_thread
 import anyio.to_thread
 
-from sybilion_mcp.backends.base import AnswerError, TooLargeError
-from sybilion_mcp.contract.artifacts import ArtifactError
+from sybilion_mcp.backends.base import AnswerError
 from sybilion_mcp.contract.jobs import Job
+from sybilion_mcp.contract.media import HEAD_BYTES
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import pages
@@ -27,17 +24,6 @@ from sybilion_mcp.service.keeping import downloaded, shelve
 from sybilion_mcp.service.pages import Page
 from sybilion_mcp.store.draft import DamagedArtifact
 from sybilion_mcp.threads import Threads
-
-if TYPE_CHECKING:
-    from sybilion_mcp.explain.facts import Report
-
-FILES = {
-    "forecast": "forecast.json",
-    "drivers": "external_signals.json",
-    "backtest": "backtest_trajectories.json",
-    "input": "input.json",
-}
-"""Short names of artifacts, and the file behind each."""
 
 PAGED_BYTES = 2 * 2**20
 """Of an artifact that is read in pages: each page takes reading all of it."""
@@ -61,55 +47,40 @@ class Content:
         return b"".join([piece async for piece in self.pieces])
 
 
-async def report(desk: Desk, job_id: str) -> "Report":
-    """What a finished job says, beside other jobs on its series.
-
-    Raises `Refusal` when it is not finished, failed, or cannot be read.
-    """
-    from sybilion_mcp.explain.report import build_report
-    from sybilion_mcp.service.reading import REPORTED, facts_of
-    from sybilion_mcp.service.related import others
-
-    job, backend = await finished_job(desk, job_id)
-    read = {name: await _reported(desk, job, backend, name) for name in REPORTED}
-    artifacts = {name: content for name, content in read.items() if content is not None}
-    _check_forecast(artifacts, job_id)
-    submission = await desk.store.submission_of(job_id)
-    sent = artifacts.get("input.json")
-    beside = await others(desk, job_id, submission, sent)
-    facts, today = facts_of(job, backend, submission, sent), desk.today()
-    try:
-        return await anyio.to_thread.run_sync(build_report, artifacts, facts, today, beside)
-    except ArtifactError as error:
-        raise _unreadable(str(error), job_id) from error
-
-
-def _check_forecast(artifacts: Mapping[str, object], job_id: str) -> None:
-    """Raises `Refusal` where there is none."""
-    if "forecast.json" not in artifacts:
-        hint = 'get_status lists what the job has; read that with view="raw".'
-        message = "The job has no forecast.json, so there is no report."
-        raise Refusal("artifact_not_found", message, hint, next=NextStep("get_status", {"job_id": job_id}))
-
-
 async def artifact(desk: Desk, job_id: str, name: str) -> bytes:
     """One artifact as the API sent it. Raises `Refusal` or `BackendError` when there is none, or none so small."""
 
     async def small(content: Content) -> bytes:
         if content.size > PAGED_BYTES:
-            raise _too_large("The artifact", content.size, PAGED_BYTES, "is read in one answer")
+            raise too_large("The artifact", content.size, PAGED_BYTES, "is read in one answer")
         return await content.whole()
 
     return await _found(desk, job_id, name, small)
 
 
-async def page(content: bytes, offset: int, limit: int | None) -> Page:
-    """A page of an artifact's records. Raises `Refusal` when it is no JSON."""
+async def begins(desk: Desk, job_id: str, name: str) -> tuple[int, bytes]:
+    """The size of an artifact, however large, and its first bytes. Raises as `artifact` does."""
+
+    async def first(content: Content) -> tuple[int, bytes]:
+        async for piece in content.pieces:
+            return content.size, piece[:HEAD_BYTES]
+        return 0, b""
+
+    return await _found(desk, job_id, name, first)
+
+
+async def page(content: bytes, offset: int, limit: int | None, *, lines: bool = False) -> Page:
+    """A page of an artifact's records; of one that is text and no JSON, of its `lines`. Raises `Refusal`."""
     try:
-        return await anyio.to_thread.run_sync(lambda: pages.page(json.loads(content), offset, limit))
+        read = _lines if lines else json.loads
+        return await anyio.to_thread.run_sync(lambda: pages.page(read(content), offset, limit))
     except (ValueError, RecursionError) as error:
         hint = "Write it to a file with save_to and look at it there."
         raise Refusal("unreadable_artifact", "The artifact is no JSON.", hint) from error
+
+
+def _lines(content: bytes) -> list[str]:
+    return content.decode("utf-8-sig", errors="replace").splitlines()
 
 
 async def save(desk: Desk, save_to: str, text: str) -> Path:
@@ -171,13 +142,13 @@ async def finished_job(desk: Desk, job_id: str) -> tuple[Job, str]:
 
 async def _found(desk: Desk, job_id: str, name: str, use: Callable[[Content], Awaitable[Value]]) -> Value:
     job, backend = await finished_job(desk, job_id)
-    used = await _read(desk, job, backend, name, use)
+    used = await read(desk, job, backend, name, use)
     if used is None:
         raise Refusal("artifact_not_found", next=NextStep("get_status", {"job_id": job_id}))
     return used
 
 
-async def _read(
+async def read(
     desk: Desk, job: Job, backend: str, name: str, use: Callable[[Content], Awaitable[Value]]
 ) -> Value | None:
     """Use an artifact as it is kept, else as the backend sends it, and keep it then. None when there is no such one.
@@ -205,26 +176,6 @@ async def _read(
         return None  # listed, and gone since
 
 
-async def _reported(desk: Desk, job: Job, backend: str, name: str) -> object:
-    """One artifact decoded, or `Unread` and why; None when the job has none of that name."""
-    from sybilion_mcp.explain.results import Unread
-    from sybilion_mcp.service.reading import MOST_BYTES, decoded, too_large
-
-    async def read(content: Content) -> object:
-        if content.size <= MOST_BYTES:
-            return decoded(await content.whole())
-        if name == "forecast.json":
-            raise _too_large(name, content.size, MOST_BYTES, "a report is made of")
-        return too_large(content.size)
-
-    try:
-        return await _read(desk, job, backend, name, read)
-    except (TooLargeError, AnswerError) as error:
-        if name == "forecast.json" or (isinstance(error, AnswerError) and error.status != 413):
-            raise
-        return Unread("it is larger than anything the service sends")
-
-
 def _wait(job_id: str) -> NextStep:
     return NextStep("get_status", {"job_id": job_id, "wait_seconds": MAX_WAIT_SECONDS})
 
@@ -238,11 +189,6 @@ def _damaged(job_id: str) -> Refusal:
     )
 
 
-def _too_large(name: str, size: int, most: int, use: str) -> Refusal:
+def too_large(name: str, size: int, most: int, use: str) -> Refusal:
     message = f"{name} has {size / 2**20:.1f} MiB, more than the {most >> 20} MiB that {use}."
     return Refusal("artifact_too_large", message, "Write it to a file with save_to and look at it there.")
-
-
-def _unreadable(message: str, job_id: str) -> Refusal:
-    hint = 'Read the artifact as it was sent with view="raw"; report it to the service when it is broken.'
-    return Refusal("unreadable_artifact", message, hint, next=NextStep("get_status", {"job_id": job_id}))

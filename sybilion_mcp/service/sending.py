@@ -26,14 +26,14 @@ _LAST_SECONDS = 0.1
 """For a locked database, when something else has ended the call already."""
 
 
-async def send(desk: Desk, backend: Backend, question: Submission) -> str:
-    """Ask what is written down already; the id of its job.
+async def send(desk: Desk, backend: Backend, question: Submission, content: dict[str, object]) -> str:
+    """Ask what is written down already, in the `content` that is sent for it; the id of its job.
 
     Raises `BackendError` when there is none, or none known, and `Refusal` when the job cannot be written down.
     """
     desk.sending.add(question.submission_id)
     try:
-        job_id = await _sent(desk, backend, question)
+        job_id = await _sent(desk, backend, question, content)
         await _accept(desk, backend, question, job_id)
     finally:
         desk.sending.discard(question.submission_id)
@@ -60,13 +60,13 @@ async def arrived(desk: Desk, request_hash: str) -> Submission | None:
     return await desk.store.current_submission(request_hash)
 
 
-async def _sent(desk: Desk, backend: Backend, question: Submission) -> str:
+async def _sent(desk: Desk, backend: Backend, question: Submission, content: dict[str, object]) -> str:
     def in_time() -> bool:
         return desk.now() - datetime.fromisoformat(question.created_at) <= SENT_WITHIN
 
     lost = question.submission_id
     try:
-        return (await backend.submit(dict(question.request), in_time)).job_id
+        return (await backend.submit(content, in_time, request_id=question.request_id)).job_id
     except BackendError as error:
         if outcome_unknown(error):
             await _if_possible(desk.store.lose_submission(lost, patience=_LAST_SECONDS))
@@ -92,7 +92,11 @@ async def _accept(desk: Desk, backend: Backend, question: Submission, job_id: st
         last = desk.store.accept_submission(submission_id, job, backend.name, patience=_LAST_SECONDS)
         await _if_possible(last)
         raise
-    if not ours:  # the id of a job that answers something else
+    if not ours:  # the id of a job that answers something else, or what this was to take the place of
+        theirs = await desk.store.submission_of(job_id)
+        if theirs is not None and theirs.request_hash == question.request_hash:
+            await desk.store.give_way(submission_id, theirs.submission_id)
+            return
         await _if_possible(desk.store.lose_submission(submission_id, patience=_LAST_SECONDS))
         raise being_sent()
 

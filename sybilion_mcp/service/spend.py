@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.store.records import Spent
 
@@ -25,26 +26,32 @@ class Expectation:
     seconds: tuple[int, int]
     basis: str
     free: bool = False
+    told: bool = True
+    """Whether anything is known: where not, the ranges say nothing."""
 
 
 ON_LOCAL = {"backend": "local"}
 _PUBLISHED = "published jobs of May 2026"
 EMBEDDED = Expectation((0, 0), (2, 30), "embedded engine", free=True)
+UNTOLD = Expectation((0, 0), (5, 600), "Eomer tells neither prices nor durations", told=False)
 WITH_DRIVERS = Expectation((219, 392), (480, 900), _PUBLISHED)
 WITHOUT_DRIVERS = Expectation((52, 63), (120, 240), _PUBLISHED)
 
 
+_FIXED = {"local": EMBEDDED, "eomer": UNTOLD}
+
+
 def expectation(backend: str, driver_limit: int | None) -> Expectation:
     """What is published about one forecast: what it costs and takes; without drivers it is cheaper and faster."""
-    if backend == "local":
-        return EMBEDDED
+    if backend in _FIXED:
+        return _FIXED[backend]
     return WITHOUT_DRIVERS if driver_limit == 0 else WITH_DRIVERS
 
 
 async def expected_for(desk: Desk, backend: str, driver_limit: int | None) -> Expectation:
     """What one forecast costs and takes: as the settled jobs of this account did, else as is published."""
     published = expectation(backend, driver_limit)
-    if published.free:
+    if published.free or not published.told:
         return published
     settled = await desk.store.settled_jobs(backend, account_of(desk), drivers=driver_limit != 0, limit=NEWEST)
     return _measured(settled) or published
@@ -67,16 +74,22 @@ def _usual(values: Sequence[int]) -> tuple[int, int]:
     return ordered[floor(0.1 * last)], ordered[ceil(0.9 * last)]
 
 
-def account_of(desk: Desk) -> str:
-    """The service's address and the token, hashed. The store knows which other tokens are of the same account."""
-    token = desk.settings.api_token
-    said = f"{service_of(desk)}\0{token.get_secret_value().strip() if token else ''}"
+def account_of(desk: Desk, backend: str = "sybilion") -> str:
+    """The service's address and the token, hashed; "" for the embedded engine.
+
+    The store knows which other tokens are of the same account of Sybilion; Eomer tells nothing of accounts.
+    """
+    if backend == "local":
+        return ""
+    settings = desk.settings
+    token = settings.eomer_api_key if backend == "eomer" else settings.api_token
+    said = f"{service_of(desk, backend)}\0{token.get_secret_value().strip() if token else ''}"
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def service_of(desk: Desk) -> str:
+def service_of(desk: Desk, backend: str = "sybilion") -> str:
     """The service's address, in the one way it can be written."""
-    address = urlsplit(desk.settings.api_base_url)
+    address = urlsplit(desk.settings.eomer_api_base_url if backend == "eomer" else desk.settings.api_base_url)
     return address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
 
 
@@ -89,16 +102,21 @@ async def pass_gate(
     what: str = "forecast",
     cheaper: str = "",
     agreed: bool = False,
+    said_yes: bool = False,
 ) -> None:
     """Raise `Refusal` unless this may be sent: read-only mode, spend policy, daily cap, the caller's limit.
 
     `unasked`: a person can be asked and did not agree, so that under the policy "ask" nobody agreed. `what` it is that
-    costs; `cheaper`: how it could cost less. What is `agreed` to already counts already.
+    costs; `cheaper`: how it could cost less. What is `agreed` to already counts already. `said_yes`: a person was asked
+    just now.
     """
     if desk.settings.read_only:
         hint = "Ask the user to restart the server without --read-only. Nothing was sent."
         raise Refusal("read_only", "The server runs in read-only mode.", hint)
     if expected.free:
+        return
+    if not expected.told:
+        await _pass_untold(desk, max_cost_eur_cents, unasked=unasked, said_yes=said_yes)
         return
     high = expected.eur_cents[1]
     cost = f"This {what} is expected to cost {euros(expected)} ({expected.basis})"
@@ -121,9 +139,43 @@ async def pass_gate(
         raise Refusal("spend_refused", f"{cost}.", hint, changes=ON_LOCAL)
 
 
+async def _pass_untold(desk: Desk, max_cost_eur_cents: int | None, *, unasked: bool, said_yes: bool) -> None:
+    """The same where nobody knows the price: a cap that is used up, or is 0, stops it; otherwise it counts nothing."""
+    told = "Eomer tells no price beforehand; the account's plan there pays for this forecast"
+    settings = desk.settings
+    if settings.spend == "deny":
+        hint = "Paid forecasts are switched off (SYBILION_MCP_SPEND=deny). Retrying is useless."
+        raise Refusal("spend_refused", f"{told}.", hint, next=MONTHLY)
+    if await stopped_by_cap(desk, UNTOLD):
+        cap = _eur(settings.spend_cap_eur_cents or 0)
+        hint = "Wait until tomorrow (UTC), or ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS. Nothing was sent."
+        raise Refusal("spend_refused", f"{told}, and the cap of {cap} a day is used up.", hint, next=MONTHLY)
+    if settings.spend != "ask" or said_yes:
+        return
+    if unasked:
+        hint = "Call again with the same arguments: then the user is asked. Nothing was sent."
+        raise Refusal("spend_refused", f"{told}, and the user was not asked yet.", hint, retry_after_s=1)
+    if not max_cost_eur_cents:
+        hint = (
+            "Ask the user. If they agree, call again with max_cost_eur_cents at least 1: that "
+            "stands for their word, as no limit can be set at Eomer. Nothing was sent."
+        )
+        raise Refusal("spend_refused", f"{told}.", hint)
+
+
+MONTHLY = NextStep("validate_series", reason='with one monthly series: backend="local" forecasts it for free')
+
+
 def euros(expected: Expectation) -> str:
     low, high = expected.eur_cents
     return f"{high / 100:.2f} EUR" if low == high else f"{low / 100:.2f} to {high / 100:.2f} EUR"
+
+
+def cost_and_time(expected: Expectation) -> str:
+    """Both, and where they are known from."""
+    if not expected.told:
+        return "no price and no duration is told beforehand; the account's plan pays"
+    return f"{euros(expected)}, {duration(expected)} ({expected.basis})"
 
 
 def duration(expected: Expectation) -> str:
@@ -132,6 +184,14 @@ def duration(expected: Expectation) -> str:
     if high >= 120:
         low, high, unit = max(low // 60, 1), ceil(high / 60), "minutes"
     return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+async def stopped_by_cap(desk: Desk, expected: Expectation) -> bool:
+    """Whether the day's cap keeps something from being sent."""
+    cap = desk.settings.spend_cap_eur_cents
+    if expected.told or cap is None:
+        return await beyond_cap(desk, expected.eur_cents[1]) is not None
+    return await desk.store.spent_since(_day(desk)) >= cap
 
 
 async def beyond_cap(desk: Desk, high: int) -> int | None:

@@ -60,4 +60,13 @@ def _misses(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE submissions ADD COLUMN missed_at VARCHAR")
 
 
-MIGRATIONS = (_artifacts_in_pieces, _accounts, _misses)
+def _panels(connection: Connection) -> None:
+    """Version 4: many series under one id, and the id under which a submit was sent."""
+    connection.exec_driver_sql("ALTER TABLE submissions ADD COLUMN request_id VARCHAR")
+    connection.exec_driver_sql(
+        "CREATE TABLE panels (series_id VARCHAR NOT NULL, frequency VARCHAR NOT NULL, series BLOB NOT NULL, "
+        "details JSON NOT NULL, created_at VARCHAR NOT NULL, PRIMARY KEY (series_id))"
+    )
+
+
+MIGRATIONS = (_artifacts_in_pieces, _accounts, _misses, _panels)

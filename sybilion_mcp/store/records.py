@@ -27,6 +27,7 @@ class Submission:
     `state`: sending; accepted; unknown, its answer was lost; rejected, no job was made; or fallen, its answer was lost
     and the job that it may have made came to nothing and cost something. `account` is a hash. `replaces`: the
     submission that stands again if no job is made. `missed_at`: when its job was looked for first and not found.
+    `request_id`: under which it is sent; one that takes the place of a lost one goes out under the same.
     """
 
     submission_id: str
@@ -43,6 +44,7 @@ class Submission:
     expected_eur_cents: int
     created_at: str
     missed_at: str | None = None
+    request_id: str | None = None
 
 
 class OverCap(Exception):

@@ -10,12 +10,13 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.store import accounts, remembered, shelf, statements
+from sybilion_mcp.store import accounts, outcomes, remembered, shelf, statements
 from sybilion_mcp.store.calls import Calls
 from sybilion_mcp.store.catalogues import Catalogues
 from sybilion_mcp.store.database import Database
 from sybilion_mcp.store.draft import PACKING, DamagedArtifact, Draft
 from sybilion_mcp.store.job_list import JobList
+from sybilion_mcp.store.panels import Panels
 from sybilion_mcp.store.records import (
     KeptArtifact,
     KeptForecast,
@@ -45,6 +46,7 @@ class Store:
         self.calls = Calls(self._begin)
         self.catalogues = Catalogues(self._begin)
         self.job_list = JobList(self._begin)
+        self.panels = Panels(self._begin)
 
     async def aclose(self) -> None:
         await self._database.aclose()
@@ -117,23 +119,18 @@ class Store:
 
         `paid`: it may have made one that came to nothing; what that may have cost still counts.
         """
-        state = "fallen" if paid else "rejected"
-        asked = select(submissions).where(submissions.c.submission_id == submission_id)
-        rejected = statements.set_submission(submission_id, state=state, current=False).where(statements.OPEN)
         async with self._begin(writing=True, patience=patience) as connection:
-            row = (await connection.execute(asked)).one()
-            done = (await connection.execute(rejected)).rowcount == 1
-            if done and row.current:
-                await connection.execute(statements.restore(row.replaces))
+            await outcomes.reject(connection, submission_id, "fallen" if paid else "rejected")
+
+    async def give_way(self, submission_id: str, to: str) -> None:
+        """Its answer was the job of another submission of the same question, which answers it from now on."""
+        async with self._begin(writing=True) as connection:
+            await outcomes.give_way(connection, submission_id, to)
 
     async def retire_submission(self, submission_id: str) -> None:
         """Its job came to nothing: what it cost still counts, but what it replaced answers again, or nothing does."""
-        asked = select(submissions).where(submissions.c.submission_id == submission_id)
         async with self._begin(writing=True) as connection:
-            row = (await connection.execute(asked)).one()
-            await connection.execute(statements.set_submission(submission_id, current=False))
-            if row.current:
-                await connection.execute(statements.restore(row.replaces))
+            await outcomes.retire(connection, submission_id)
 
     async def lose_submission(self, submission_id: str, *, patience: float = BUSY_SECONDS) -> None:
         """The answer never came: whether a job was made is unknown."""

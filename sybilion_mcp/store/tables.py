@@ -13,6 +13,16 @@ series = Table(
     Column("created_at", String, nullable=False),
 )
 
+panels = Table(
+    "panels",
+    metadata,
+    Column("series_id", String, primary_key=True),
+    Column("frequency", String, nullable=False),  # as pandas writes it
+    Column("series", LargeBinary, nullable=False),  # JSON, compressed: item → timestamp → number
+    Column("details", JSON, nullable=False),  # title, description as last given
+    Column("created_at", String, nullable=False),
+)
+
 submissions = Table(
     "submissions",
     metadata,
@@ -31,6 +41,7 @@ submissions = Table(
     Column("expected_eur_cents", Integer, nullable=False),
     Column("created_at", String, nullable=False),
     Column("missed_at", String),  # when its job was looked for first and nothing was found
+    Column("request_id", String),  # under which it was sent, where the service makes one job of one id
 )
 
 Index(

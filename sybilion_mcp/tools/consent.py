@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
 from pydantic import BaseModel, BeforeValidator, Field
 
-from sybilion_mcp.service.arguments import Options
+from sybilion_mcp.service.arguments import Options, PanelOptions
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.offer import Offer, declined
 from sybilion_mcp.service.offer import offer as make_offer
-from sybilion_mcp.service.submit import Order
+from sybilion_mcp.service.orders import Order
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ async def order_of(
     max_cost_eur_cents: int | None,
     resubmit: bool,
     backend: str | None,
+    preset: str | None,
+    quantile_levels: list[float] | None,
+    explainability: bool | None,
 ) -> Order:
     """The arguments of submit_forecast as one order."""
     options = Options(
@@ -66,6 +69,7 @@ async def order_of(
         max_cost_eur_cents=max_cost_eur_cents,
         resubmit=resubmit,
         backend=backend,
+        panel=PanelOptions(preset, quantile_levels, explainability),
     )
 
 

@@ -11,6 +11,7 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import clean, identifier, quoted
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.job_list import JobPage, Row, job_page
+from sybilion_mcp.service.whose import backends_of
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import Next
 
@@ -31,11 +32,16 @@ async def list_jobs(
     cursor: Annotated[str | None, Field(description="From the page before.")] = None,
 ) -> Annotated[CallToolResult, Answer]:
     """The jobs of the account and those remembered here, newest first. Free."""
-    return _render(await job_page(ctx.request_context.lifespan_context, status, limit, cursor), status)
+    desk = ctx.request_context.lifespan_context
+    page = await job_page(desk, status, limit, cursor)
+    return _render(page, status, eomer="eomer" in backends_of(desk))
 
 
-def _render(page: JobPage, status: str | None) -> CallToolResult:
-    note = f"{page.failure} These are the jobs remembered here." if page.failure else None
+def _render(page: JobPage, status: str | None, *, eomer: bool) -> CallToolResult:
+    said = [f"{page.failure} These are the jobs remembered here."] if page.failure else []
+    if eomer:
+        said.append("Eomer lists no jobs: of its jobs, those remembered here are shown.")
+    note = " ".join(said) or None
     step = _step(page)
     lines = [_headline(page, status), *([note] if note else [])]
     if page.rows:

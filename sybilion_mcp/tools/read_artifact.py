@@ -7,25 +7,21 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ResourceLink
 from pydantic import BaseModel, Field
 
+from sybilion_mcp.contract.media import JSON
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep, shown
 from sybilion_mcp.outside import identifier, sendable
-from sybilion_mcp.service import results
+from sybilion_mcp.service import readers, results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.pages import Page, line
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.parameters import JobId, Next
 
 if TYPE_CHECKING:
-    from sybilion_mcp.explain.facts import Report
+    from sybilion_mcp.explain.told import Told
 
-_PARTS = {
-    "report": None,
-    "forecast": ("last_value", "forecast", "bands", "caveats"),
-    "drivers": ("drivers", "caveats"),
-    "backtest": ("skill", "verdict", "caveats"),
-}
-"""Which parts of the report's data each rendering carries; None means all."""
+LINKED = ("report", "forecast", "drivers", "backtest")
+"""Parts that are resources too."""
 
 
 class Answer(BaseModel):
@@ -50,27 +46,28 @@ class Answer(BaseModel):
 async def read_artifact(
     ctx: Context[Desk, Any],
     job_id: JobId,
-    artifact: Annotated[str, Field(description="report, forecast, drivers, backtest, input, file name.")] = "report",
+    artifact: Annotated[str, Field(description="report, forecast[/ITEM], drivers, backtest, input, file.")] = "report",
     view: Annotated[
         Literal["summary", "table", "raw"],
         Field(description="raw: as sent, in pages."),
     ] = "summary",
     offset: Annotated[int, Field(description="First record.", ge=0)] = 0,
-    limit: Annotated[int | None, Field(description="Raw records.", ge=1)] = None,
+    limit: Annotated[int | None, Field(description="Records.", ge=1)] = None,
     save_to: Annotated[str | None, Field(description="Write to this new file.")] = None,
 ) -> Annotated[CallToolResult, Answer]:
     """Read a finished job: forecast, bands, past errors, drivers and their doubts. Free."""
-    desk = ctx.request_context.lifespan_context
-    if view != "raw" and artifact in _PARTS:
-        from sybilion_mcp.explain.report import rendered
+    from sybilion_mcp.explain.told import Asked
 
-        made = await results.report(desk, job_id)
-        text, step = rendered(made, artifact, view, offset)
+    desk = ctx.request_context.lifespan_context
+    asked = Asked(artifact, view, offset, limit)
+    found = await readers.finished(desk, job_id)
+    if found.reader.tells(asked):
+        told = await found.told(desk, asked)
         if save_to:
-            return _saved(job_id, artifact, await results.save(desk, save_to, text))
-        return _report(made, artifact, text, step)
-    name = results.FILES.get(artifact, artifact)
-    if name == "report":
+            return _saved(job_id, artifact, await results.save(desk, save_to, told.text))
+        return _told(job_id, artifact, told)
+    name = found.reader.files.get(artifact, artifact)
+    if name == "report" and "report" not in {one.name for one in found.job.artifacts}:
         raise Refusal(
             "invalid_argument",
             "A report has no raw view.",
@@ -79,24 +76,37 @@ async def read_artifact(
         )
     if save_to:
         return _saved(job_id, name, await results.save_artifact(desk, save_to, job_id, name))
+    file = await found.file(desk, name)
+    if not file.is_text:
+        return _file(job_id, name, file)
     content = await results.artifact(desk, job_id, name)
-    return _raw(job_id, name, await results.page(content, offset, limit))
+    return _raw(job_id, name, await results.page(content, offset, limit, lines=file.kind != JSON))
 
 
-def _report(made: "Report", artifact: str, text: str, step: NextStep) -> CallToolResult:
-    from sybilion_mcp.explain.report import report_data
-
-    data = report_data(made)
-    parts = _PARTS[artifact]
-    job_id = made.facts.job_id
-    carried = data if parts is None else {name: data[name] for name in parts}
+def _told(job_id: str, artifact: str, told: "Told") -> CallToolResult:
+    data = {"job_id": job_id, "artifact": artifact, **told.data, "next": told.step.data}
+    part, slash, _ = artifact.partition("/")
+    if slash or part not in LINKED:
+        return answer(told.text, data)
     link = ResourceLink(
         type="resource_link",
         uri=f"sybilion://jobs/{job_id}/{artifact}",
         name=f"{artifact} of {job_id}",
         mime_type="text/markdown",
     )
-    return answer(text, {"job_id": job_id, "artifact": artifact, **carried, "next": step.data}, [link])
+    return answer(told.text, data, [link])
+
+
+def _file(job_id: str, name: str, file: readers.File) -> CallToolResult:
+    """What a program opens, and no model reads: told of and linked, never shown."""
+    shown_name = identifier(name)
+    uri = f"sybilion://jobs/{job_id}/artifacts/{shown_name}"
+    step = NextStep("read_artifact", {"job_id": job_id, "artifact": "report"})
+    about = f"{shown_name}: {file.kind}, {(file.size or 0) / 1024:,.1f} KB, to be opened by a program."
+    text = f'{about} It is the resource {uri}; view="raw" with save_to writes it to a file for the user.\n{step.line}'
+    link = ResourceLink(type="resource_link", uri=uri, name=shown_name, mime_type=file.kind, size=file.size)
+    data = {"job_id": job_id, "artifact": name, "media_type": file.kind, "bytes": file.size, "next": step.data}
+    return answer(text, data, [link])
 
 
 def _raw(job_id: str, name: str, page: Page) -> CallToolResult:

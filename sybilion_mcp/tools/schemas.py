@@ -16,10 +16,11 @@ def parameters(schema: Schema) -> Schema:
 def answer_or_failure(answer: Schema) -> Schema:
     """The output schema of a tool: its answer, or a failure. Clients check results against it even on errors.
 
-    One level deep: what lies below is told by the answers themselves, and every byte here is read by every model.
+    One level deep, and only what every answer has: the rest is told by the answers themselves, and every byte here is
+    read by every model.
     """
     slim = _slim(answer, answer.get("$defs", {}), frozenset({"$defs", "description"}))
-    properties = {name: _flat(schema) for name, schema in slim["properties"].items()}
+    properties = {name: _flat(slim["properties"][name]) for name in slim["required"]}
     always = [slim["required"][0], "next"]
     alternatives = [{"required": always}, {"required": list(FAILURE_FIELDS)}]
     return {"type": "object", "properties": properties, "anyOf": alternatives}

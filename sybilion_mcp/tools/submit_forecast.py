@@ -1,7 +1,8 @@
 """submit_forecast: one question, one job."""
 
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, ElicitationResult, Resolve
 from mcp_types import CallToolResult
@@ -13,11 +14,14 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import is_too_many_jobs, too_many_jobs
 from sybilion_mcp.service.offer import Offer
+from sybilion_mcp.service.orders import Order
 from sybilion_mcp.service.spend import Expectation, duration, euros
-from sybilion_mcp.service.submit import Order, Submitted, kept_as, submit
+from sybilion_mcp.service.submit import Submitted, submit
+from sybilion_mcp.service.wires import wire_of
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.consent import Consent, agreed, ask, offered, order_of
 from sybilion_mcp.tools.parameters import (
+    Backend,
     Description,
     HardHorizon,
     Keywords,
@@ -62,9 +66,12 @@ async def submit_forecast(
     aux_series_ids: Annotated[list[str] | None, Field(description="Driver series_ids, validated.")] = None,
     max_cost_eur_cents: Annotated[int | None, Field(description="What the user agreed to.", ge=0)] = None,
     resubmit: Annotated[bool, Field(description="User wants to pay again.")] = False,
-    backend: Annotated[Literal["local", "sybilion"] | None, Field(description="local: free; sybilion: paid.")] = None,
+    backend: Backend = None,
+    preset: Annotated[str | None, Field(description="Eomer: chronos_tiny, …")] = None,
+    quantile_levels: Annotated[list[float] | None, Field(description="Eomer: as 0.1, 0.9.")] = None,
+    explainability: Annotated[bool | None, Field(description="Eomer: or not.")] = None,
 ) -> Annotated[CallToolResult, Answer]:
-    """Start a forecast: local takes seconds and is free; sybilion takes minutes to an hour, and euros.
+    """Start a forecast. local: seconds, free; sybilion: minutes to an hour, euros; eomer: the user's plan pays.
 
     The same request again answers the same job, free.
     """
@@ -72,8 +79,14 @@ async def submit_forecast(
     try:
         return _render(await _submitted(desk, agreed(ctx, order, offer, consent)))
     except (Refusal, BackendError) as error:
-        kept = await kept_as(desk, order)
+        kept = await _kept_as(desk, order)
         raise About(error, {} if kept is None else {"series_id": kept}) from error
+
+
+async def _kept_as(desk: Desk, order: Order) -> str | None:
+    with suppress(Refusal):  # that the store cannot be used now is no news: the call failed
+        return await wire_of(order.backend or desk.settings.default_backend).kept_as(desk, order)
+    return None
 
 
 async def _submitted(desk: Desk, order: Order) -> Submitted:
@@ -97,21 +110,31 @@ def _render(made: Submitted) -> CallToolResult:
         "backend": made.backend,
         "series_id": made.series_id,
         "status": status,
-        "expected": asdict(made.expected),
+        "expected": _expected(made.expected),
         "next": step.data,
     }
     return answer("\n".join([*lines, step.line]), data)
 
 
+def _expected(expected: Expectation) -> dict[str, Any]:
+    ranges = asdict(expected)
+    told = ranges.pop("told")
+    return ranges if told else {"basis": expected.basis}
+
+
 def _started(made: Submitted) -> list[str]:
-    where = "on the embedded engine" if made.backend == "local" else "on the Sybilion service"
-    return [f"Started: job {made.job_id} {where}.", told(made.expected)]
+    return [f"Started: job {made.job_id} on {_SERVICES[made.backend]}.", told(made.expected)]
+
+
+_SERVICES = {"local": "the embedded engine", "sybilion": "the Sybilion service", "eomer": "Eomer"}
 
 
 def told(expected: Expectation) -> str:
     """What a forecast costs and takes, in a sentence."""
     if expected.free:
         return f"Free; usually done in {duration(expected)}."
+    if not expected.told:
+        return "Eomer tells no price and no duration beforehand; the account's plan there pays."
     return f"Usually {duration(expected)} and {euros(expected)} ({expected.basis})."
 
 

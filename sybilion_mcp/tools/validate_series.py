@@ -9,16 +9,22 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from sybilion_mcp.hints import Refusal
+from sybilion_mcp.intake.panel_table import PanelColumns
 from sybilion_mcp.intake.profile import describe as describe_profile
 from sybilion_mcp.intake.series import Aggregate, Fill
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.service.orders import useless_options
+from sybilion_mcp.service.panel_orders import refuse_useless
+from sybilion_mcp.service.panels import PanelFile, validate_panel
 from sybilion_mcp.service.spend import Expectation, duration, euros, expected_for
 from sybilion_mcp.service.triage import Triage, advice, evidence
 from sybilion_mcp.service.validate import FileSource, Validation, validate
 from sybilion_mcp.tools.answer import answer, answering, problem_lines
+from sybilion_mcp.tools.panel_answer import key_missing, panel_answer
 from sybilion_mcp.tools.parameters import (
+    Backend,
     Description,
     HardHorizon,
     Keywords,
@@ -28,6 +34,8 @@ from sybilion_mcp.tools.parameters import (
     StrictlyPositive,
     Title,
 )
+
+_SILENCE = (("aggregate", "none"), ("fill", "none"))
 
 
 class Problem(BaseModel):
@@ -44,7 +52,7 @@ class Answer(BaseModel):
     series_id: str | None = None
     problems: list[Problem]
     profile: dict[str, Any] | None = None
-    allowed_horizons: list[int]
+    allowed_horizons: list[int] | None = None
     triage: dict[str, Any] | None = None
     next: Next
 
@@ -65,10 +73,12 @@ async def validate_series(
     description: Description = None,
     keywords: Keywords = None,
     strictly_positive: StrictlyPositive = None,
+    id_column: Annotated[str | None, Field(description="Of many series.")] = None,
+    backend: Backend = None,
 ) -> Annotated[CallToolResult, Answer]:
-    """Check a monthly series and its options: all problems at once, with fixes. Free.
+    """Check a series and its options: all problems at once, with fixes. Free.
 
-    When the numbers are sound: a series_id to submit. Also for drivers.
+    Monthly, unless for eomer. When sound: a series_id to submit. Also for drivers.
     """
     if (series is None) == (file is None):
         raise Refusal(
@@ -76,7 +86,6 @@ async def validate_series(
             "Give either series or file." if series is None else "Give series or file, not both.",
             "series is an object of date to number; file is a path inside an allowed folder.",
         )
-    source = FileSource(file, date_column, value_column, sheet) if file is not None else series or {}
     options = Options(
         title=title,
         description=description,
@@ -86,27 +95,50 @@ async def validate_series(
         strictly_positive=strictly_positive,
     )
     desk = ctx.request_context.lifespan_context
-    found = await validate(desk, source, aggregate=aggregate, fill=fill, options=options)
     read = {"file": file, "date_column": date_column, "value_column": value_column, "sheet": sheet}
-    done = {"aggregate": aggregate if aggregate != "none" else None, "fill": fill if fill != "none" else None}
-    said = {name: value for name, value in {**read, **done}.items() if value is not None}
+    read |= {"id_column": id_column, "aggregate": aggregate, "fill": fill}
+    said = {name: value for name, value in read.items() if value is not None and (name, value) not in _SILENCE}
+    if (backend or desk.settings.default_backend) == "eomer":
+        columns = PanelColumns(date_column, value_column, id_column)
+        panel = PanelFile(file, columns, sheet) if file is not None else series or {}
+        return await _panel(desk, panel, fill, options, said)
+    if id_column is not None:
+        raise _only_for_eomer()
+    source = FileSource(file, date_column, value_column, sheet) if file is not None else series or {}
+    found = await validate(desk, source, aggregate=aggregate, fill=fill, options=options)
     # Where paying is the default, the free engine has to be named to be meant.
     settings = desk.settings
     free_first = settings.default_backend != "local"
     step = _submit(found, options, free_first) if found.valid else _again(found, {**said, **options.given()})
     advised = found.triage is not None and found.triage.recommendation == "pay for the forecast"
     paid = await expected_for(desk, "sybilion", None) if advised or settings.api_token is not None else None
-    return _render(found, step, paid)
+    return _render(found, step, paid, _on_eomer(found, key_missing(desk)))
 
 
-def _render(found: Validation, step: NextStep, paid: Expectation | None) -> CallToolResult:
+def _only_for_eomer() -> Refusal:
+    hint = "Leave id_column out: one monthly series is read here. Eomer takes many series at once."
+    return Refusal("invalid_argument", 'Only backend="eomer" takes id_column.', hint, changes={"backend": "eomer"})
+
+
+async def _panel(
+    desk: Desk, source: Mapping[str, object] | PanelFile, fill: Fill, options: Options, said: Mapping[str, object]
+) -> CallToolResult:
+    """The same for many series, by the rules of Eomer. `said`: how the series are to be read."""
+    if "aggregate" in said:
+        raise useless_options("eomer", ["aggregate"])
+    refuse_useless(options)
+    found = await validate_panel(desk, source, fill=fill, options=options)
+    return panel_answer(found, {**said, **options.given(), "backend": "eomer"}, options, key_missing(desk))
+
+
+def _render(found: Validation, step: NextStep, paid: Expectation | None, hints: Sequence[str]) -> CallToolResult:
     problems = [problem_data(one) for one in found.problems]
     lines = [_headline(found), *problem_lines(problems)]
     if found.profile:
         lines.append(describe_profile(found.profile))
     if found.triage:
         lines += _triage_lines(found.triage, paid)
-    lines.append(step.line)
+    lines += [*hints, step.line]
     data = {
         "valid": found.valid,
         "series_id": found.series_id,
@@ -117,6 +149,15 @@ def _render(found: Validation, step: NextStep, paid: Expectation | None) -> Call
         "next": step.data,
     }
     return answer("\n".join(lines), data)
+
+
+def _on_eomer(found: Validation, missing: str) -> list[str]:
+    """Where the dates are regular, only not monthly, that they could be taken as they are."""
+    kinds = [one.code.removesuffix("_data") for one in found.problems if one.code in ("daily_data", "weekly_data")]
+    apart = any(one.code == "missing_month" and "months apart" in one.message for one in found.problems)
+    kinds += ["such"] if apart else []
+    needs = f" ({missing})" if missing else ""
+    return [f'Or leave them as they are: backend="eomer" forecasts {kind} data{needs}.' for kind in kinds]
 
 
 def _triage_lines(found: Triage, paid: Expectation | None) -> list[str]:

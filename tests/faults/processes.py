@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
@@ -25,14 +25,16 @@ from sybilion_mcp.service import follow as pace
 from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
-from sybilion_mcp.service.results import report
-from sybilion_mcp.service.submit import Order, Submitted, submit
+from sybilion_mcp.service.orders import Order
+from sybilion_mcp.service.submit import Submitted, submit
+from sybilion_mcp.service.sybilion_results import report
 from sybilion_mcp.settings import Settings
 from sybilion_mcp.store.store import Store
 from tests.conftest import TODAY, good_series
 
 TRIES = 12
-STEPS: dict[str, tuple[type, str, str]] = {
+Steps = Mapping[str, tuple[type, str, str]]
+STEPS: Steps = {
     "before it is written down": (Store, "begin_submission", "before"),
     "written down": (Store, "begin_submission", "after"),
     "answered": (SybilionClient, "submit", "after"),
@@ -72,7 +74,7 @@ def do(work: Work, pipe: Connection) -> None:
     """Say ("at", step) and stop there, or ("done", job id, reused, report) at the end."""
     pace.HOSTED_PACE = (0.02, 0.1)  # jobs take no time here
     if work.step:
-        _stop_at(work, pipe)
+        stop_at(work, pipe)
     pipe.send(("done", *asyncio.run(_worked(work))))
 
 
@@ -107,16 +109,16 @@ async def _worked(work: Work) -> tuple[str, bool, list[float]]:
     clock = [work.at]
     desk = _desk(work, lambda: clock[0])
     try:
-        made: Submitted = await _persistently(clock, lambda: submit(desk, _order(work)))
-        found = await _persistently(clock, lambda: follow(desk, made.job_id, 15, _silent))
+        made: Submitted = await persistently(clock, lambda: submit(desk, _order(work)))
+        found = await persistently(clock, lambda: follow(desk, made.job_id, 15, silent))
         assert found.job.finished, found
-        read = json.loads(json.dumps(report_data(await _persistently(clock, lambda: report(desk, made.job_id)))))
+        read = json.loads(json.dumps(report_data(await persistently(clock, lambda: report(desk, made.job_id)))))
         return made.job_id, made.reused, [month["forecast"] for month in read["forecast"]]
     finally:
         await desk.aclose()
 
 
-async def _persistently(clock: list[datetime], call: Callable[[], Awaitable[Any]]) -> Any:
+async def persistently(clock: list[datetime], call: Callable[[], Awaitable[Any]]) -> Any:
     """The same call again, as late as its failures say."""
     for _ in range(TRIES):
         try:
@@ -141,11 +143,11 @@ def _order(work: Work) -> Order:
     return Order(Options(title=work.title, soft_horizon=12, driver_limit=0), series=good_series())
 
 
-async def _silent(*_: object) -> None:
+async def silent(*_: object) -> None:
     """Progress that nobody listens to."""
 
 
-def _stop_at(work: Work, pipe: Connection) -> None:
+def stop_at(work: Work, pipe: Connection, steps: Steps = STEPS) -> None:
     met = 0
 
     def reached() -> None:
@@ -159,7 +161,7 @@ def _stop_at(work: Work, pipe: Connection) -> None:
     if work.step == "commit":
         event.listen(Engine, "commit", lambda _: reached())
         return
-    owner, name, when = STEPS[work.step]
+    owner, name, when = steps[work.step]
     method = getattr(owner, name)
 
     @wraps(method)

@@ -8,7 +8,7 @@ import pytest
 
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.arguments import Options
-from sybilion_mcp.service.submit import Order
+from sybilion_mcp.service.orders import Order
 from tests.conftest import good_series
 
 TITLE = "Monthly demand for a made-up product in Austria, units"

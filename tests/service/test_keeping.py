@@ -12,7 +12,7 @@ import pytest
 
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service import follow as following
-from sybilion_mcp.service import results
+from sybilion_mcp.service import results, sybilion_results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import Followed, current, follow
 from sybilion_mcp.store import database
@@ -112,12 +112,12 @@ async def test_a_report_is_made_of_what_was_downloaded_while_others_have_the_dat
 ) -> None:
     with locked(await opened(hosted)):
         started = time.monotonic()
-        report = await results.report(hosted, finished)
+        report = await sybilion_results.report(hosted, finished)
         took = time.monotonic() - started
 
     assert report.facts.eur_cents_final == 332
     assert took < SLACK
-    await results.report(hosted, finished)
+    await sybilion_results.report(hosted, finished)
     assert "forecast.json" in await hosted.store.artifact_names(finished)
 
 
@@ -341,7 +341,7 @@ async def test_a_completed_job_that_listed_nothing_is_looked_at_again(
 
     assert found.artifacts == NAMES
     api.forget(finished)
-    assert (await results.report(hosted, finished)).facts.eur_cents_final == 332
+    assert (await sybilion_results.report(hosted, finished)).facts.eur_cents_final == 332
 
 
 async def test_who_reads_a_job_that_listed_nothing_sees_what_is_listed_by_now(

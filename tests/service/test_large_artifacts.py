@@ -20,7 +20,7 @@ READER = """
 import json, sys, anyio
 from pathlib import Path
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.service import results
+from sybilion_mcp.service import results, sybilion_results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
 from sybilion_mcp.settings import Settings
@@ -36,14 +36,14 @@ async def main(url, token, folder, small, large, name, way):
     settings = Settings(home=Path(folder) / "home", api_token=token, api_base_url=url, allow_dirs=(Path(folder),))
     desk = Desk(settings)
     await follow(desk, small, 0, silent)
-    await results.report(desk, small)
+    await sybilion_results.report(desk, small)
     await results.save_artifact(desk, f"{folder}/small", small, "forecast.json")
     idle = memory("VmRSS")
     if way == "get_status":
         await follow(desk, large, 0, silent)
     await results.save_artifact(desk, f"{folder}/first", large, name)
     await results.save_artifact(desk, f"{folder}/again", large, name)
-    await results.report(desk, large)
+    await sybilion_results.report(desk, large)
     try:
         await results.artifact(desk, large, name)
     except Refusal as refusal:

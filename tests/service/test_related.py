@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sybilion_mcp.explain.report import render_report
-from sybilion_mcp.service import results
+from sybilion_mcp.service import sybilion_results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.reading import MOST_BYTES, MOST_BYTES_OF_OTHERS
 from sybilion_mcp.service.related import LOOKED_AT, READ, related, states_of_one_series
@@ -39,7 +39,7 @@ def scaled(factor: float) -> dict[str, float]:
 
 
 async def compared(desk: Desk, job_id: str = MINE) -> list[str]:
-    return [one.facts.job_id for one in (await results.report(desk, job_id)).others]
+    return [one.facts.job_id for one in (await sybilion_results.report(desk, job_id)).others]
 
 
 class TestStatesOfOneSeries:
@@ -86,7 +86,7 @@ async def test_a_second_job_on_the_series_is_compared_in_the_report(desk: Desk) 
     await finished_job(desk, "first", error=4.0, recency_factor=0.4)
     await finished_job(desk, MINE, error=8.0, recency_factor=1.0)
 
-    text = render_report(await results.report(desk, MINE))
+    text = render_report(await sybilion_results.report(desk, MINE))
 
     section = text.partition("## Other jobs on this series\n")[2]
     assert section.startswith("Job first hindcasts better than this one: error 4.00 there, 8.00 here over 10 common")
@@ -144,7 +144,7 @@ async def test_a_damaged_side_file_of_another_job_counts_as_missing(desk: Desk) 
     await finished_job(desk, "other", kept={"backtest_trajectories.json": b"<html>", "input.json": b"\xff"})
     await finished_job(desk, MINE)
 
-    assert "No past window in common" in render_report(await results.report(desk, MINE))
+    assert "No past window in common" in render_report(await sybilion_results.report(desk, MINE))
 
 
 async def test_few_jobs_are_read_however_many_there_are_and_the_report_says_so(desk: Desk) -> None:
@@ -152,7 +152,7 @@ async def test_few_jobs_are_read_however_many_there_are_and_the_report_says_so(d
         await finished_job(desk, f"job-{number}", recency_factor=number / 10)
     series_id = await finished_job(desk, MINE)
 
-    report = await results.report(desk, MINE)
+    report = await sybilion_results.report(desk, MINE)
 
     assert len(report.others) == READ
     assert f"There are more jobs on this series: sybilion://series/{series_id}." in render_report(report)
@@ -184,7 +184,7 @@ async def test_jobs_on_the_very_same_numbers_are_found_however_old(desk: Desk) -
 async def test_a_side_file_that_cannot_be_read_is_a_caveat(desk: Desk, name: str, content: bytes) -> None:
     await finished_job(desk, MINE, kept={name: content})
 
-    report = await results.report(desk, MINE)
+    report = await sybilion_results.report(desk, MINE)
 
     assert any("Could not be read and is left out: " + name in one.text for one in report.caveats)
     assert name in render_report(report)

@@ -13,7 +13,7 @@ import pytest
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TransportError
 from sybilion_mcp.hints import Subject, explain
-from sybilion_mcp.service import results
+from sybilion_mcp.service import results, sybilion_results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import Running, follow
 from sybilion_mcp.service.reading import MOST_BYTES
@@ -46,7 +46,7 @@ def sends(api: HostedApi, job_id: str, name: str, content: bytes) -> None:
 
 
 async def test_the_report_is_made_of_the_artifacts_and_of_what_was_asked(hosted: Desk, job_id: str) -> None:
-    report = await results.report(hosted, job_id)
+    report = await sybilion_results.report(hosted, job_id)
 
     assert (report.facts.job_id, report.facts.title, report.facts.backend) == (job_id, TITLE, "sybilion")
     assert report.facts.eur_cents_final == 61
@@ -57,7 +57,7 @@ async def test_a_job_made_elsewhere_is_reported_from_its_own_input(hosted: Desk,
     job_id = api.make_job(request)
     api.finish(job_id)
 
-    assert (await results.report(hosted, job_id)).facts.title == "Made on the dashboard"
+    assert (await sybilion_results.report(hosted, job_id)).facts.title == "Made on the dashboard"
 
 
 async def test_an_artifact_is_what_the_api_sent(hosted: Desk, api: HostedApi, job_id: str) -> None:
@@ -73,7 +73,7 @@ async def test_everything_stays_readable_when_the_api_has_forgotten_the_job(
     api.forget(job_id)
     later = open_desk()
 
-    assert (await results.report(later, job_id)).facts.title == TITLE
+    assert (await sybilion_results.report(later, job_id)).facts.title == TITLE
     for name, content in sent.items():
         assert await results.artifact(later, job_id, name) == content
     assert (await follow(later, job_id, 45, silent)).job.settled
@@ -89,7 +89,7 @@ async def test_what_is_kept_is_read_without_the_service(
     await follow(hosted, job_id, 0, silent)
     cut_off = open_desk(**settings)
 
-    report = await results.report(cut_off, job_id)
+    report = await sybilion_results.report(cut_off, job_id)
 
     assert report.facts.title == TITLE
     assert await results.artifact(cut_off, job_id, "forecast.json") == api.artifacts[job_id]["forecast.json"]
@@ -104,7 +104,7 @@ async def test_what_is_kept_is_read_without_a_token(
     without = Desk(open_desk(api_token=None).settings, today=hosted.today)
 
     try:
-        assert (await results.report(without, job_id)).facts.title == TITLE
+        assert (await sybilion_results.report(without, job_id)).facts.title == TITLE
         assert (await follow(without, job_id, 45, silent)).job.finished
     finally:
         await without.aclose()
@@ -118,16 +118,16 @@ async def test_a_report_is_not_made_of_half_the_results(
     api.next("artifact", Fault(200, api.artifacts[job_id]["forecast.json"]), *[fault] * 9)
 
     with anyio.fail_after(10), pytest.raises(BackendError):
-        await results.report(hosted, job_id)
+        await sybilion_results.report(hosted, job_id)
     api.well_again()
 
-    assert (await results.report(hosted, job_id)).facts.title == TITLE
+    assert (await sybilion_results.report(hosted, job_id)).facts.title == TITLE
 
 
 async def test_results_that_are_gone_for_good_are_said_to_be(hosted: Desk, api: HostedApi, job_id: str) -> None:
     api.artifacts[job_id].clear()
 
-    assert (await refusal_of(results.report(hosted, job_id))).code == "artifact_not_found"
+    assert (await refusal_of(sybilion_results.report(hosted, job_id))).code == "artifact_not_found"
     assert (await refusal_of(results.artifact(hosted, job_id, "forecast.json"))).code == "artifact_not_found"
 
 
@@ -146,7 +146,10 @@ async def test_a_name_that_is_not_on_offer_is_not_asked_for(hosted: Desk, api: H
 async def test_an_unfinished_job_is_not_ready(hosted: Desk) -> None:
     made = await submit(hosted, order())
 
-    for reading in (results.report(hosted, made.job_id), results.artifact(hosted, made.job_id, "forecast.json")):
+    for reading in (
+        sybilion_results.report(hosted, made.job_id),
+        results.artifact(hosted, made.job_id, "forecast.json"),
+    ):
         refusal = await refusal_of(reading)
         assert (refusal.code, refusal.retry_after_s) == ("not_ready", 20)
         assert refusal.next is not None
@@ -158,7 +161,7 @@ async def test_a_job_that_came_to_nothing_has_no_results(hosted: Desk, api: Host
     made = await submit(hosted, order())
     api.finish(made.job_id, status, artifacts=[{"name": "errors.json"}])
 
-    refusal = await refusal_of(results.report(hosted, made.job_id))
+    refusal = await refusal_of(sybilion_results.report(hosted, made.job_id))
 
     assert refusal.code == "job_failed"
     assert status in refusal.message
@@ -172,7 +175,7 @@ async def test_a_broken_forecast_is_unreadable_and_still_there(
 ) -> None:
     sends(api, job_id, "forecast.json", content)
 
-    refusal = await refusal_of(results.report(hosted, job_id))
+    refusal = await refusal_of(sybilion_results.report(hosted, job_id))
 
     assert refusal.code == "unreadable_artifact"
     assert await results.artifact(hosted, job_id, "forecast.json") == content
@@ -185,7 +188,7 @@ async def test_a_side_file_that_cannot_be_read_is_left_out_and_said(
 ) -> None:
     sends(api, job_id, name, content)
 
-    report = await results.report(hosted, job_id)
+    report = await sybilion_results.report(hosted, job_id)
 
     assert any(f"left out: {name}: " in caveat.text for caveat in report.caveats)
     assert report.facts.title == TITLE
@@ -197,7 +200,7 @@ async def test_a_side_file_that_is_too_large_to_be_sent_is_left_out_and_said(
     sound = Fault(200, api.artifacts[job_id]["forecast.json"])
     api.next("artifact", sound, error(413, "artifact too large"))
 
-    report = await results.report(hosted, job_id)
+    report = await sybilion_results.report(hosted, job_id)
 
     assert any("left out: external_signals.json: " in caveat.text for caveat in report.caveats)
 
@@ -208,7 +211,7 @@ async def test_a_forecast_that_is_too_large_is_refused_without_being_decoded(
     sends(api, job_id, "forecast.json", api.artifacts[job_id]["forecast.json"] + b" " * MOST_BYTES)
 
     for _ in ("fetched", "kept"):
-        refusal = await refusal_of(results.report(hosted, job_id))
+        refusal = await refusal_of(sybilion_results.report(hosted, job_id))
         assert refusal.code == "artifact_too_large"
         assert "forecast.json has 2.0 MiB" in refusal.message
         assert "save_to" in refusal.hint
@@ -227,11 +230,11 @@ async def test_a_large_artifact_that_is_kept_is_not_read_for_a_report(
     hosted: Desk, api: HostedApi, job_id: str
 ) -> None:
     await follow(hosted, job_id, 0, silent)
-    await results.report(hosted, job_id)  # imports
+    await sybilion_results.report(hosted, job_id)  # imports
     await put_artifact(hosted.store, job_id, "backtest_metrics.json", bytes(100 * 2**20))
     tracemalloc.start()
     try:
-        report = await results.report(hosted, job_id)
+        report = await sybilion_results.report(hosted, job_id)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -269,7 +272,7 @@ async def test_a_damaged_copy_is_fetched_again_as_long_as_the_service_has_it(
     await follow(hosted, job_id, 0, silent)
     damage(hosted.settings.home, "forecast.json")
 
-    assert (await results.report(hosted, job_id)).facts.title == TITLE
+    assert (await sybilion_results.report(hosted, job_id)).facts.title == TITLE
 
     assert await hosted.store.artifact(job_id, "forecast.json") == api.artifacts[job_id]["forecast.json"]
     assert "is damaged" in caplog.text
@@ -320,12 +323,12 @@ async def test_without_room_the_report_is_made_of_what_was_downloaded(
         leave_room(full, hosted.settings.home, pages=20)
         desk = open_desk()
 
-        assert (await results.report(desk, job_id)).facts.title == TITLE
+        assert (await sybilion_results.report(desk, job_id)).facts.title == TITLE
 
         assert "forecast.json" not in await desk.store.artifact_names(job_id)
         assert f"'forecast.json' of job {job_id} is not kept: There is no room left" in caplog.text
     later = open_desk()
-    await results.report(later, job_id)
+    await sybilion_results.report(later, job_id)
     assert "forecast.json" in await later.store.artifact_names(job_id)
 
 
@@ -334,7 +337,7 @@ async def test_a_job_that_was_unfinished_and_is_forgotten_is_a_clear_failure(hos
     api.forget(made.job_id)
 
     with pytest.raises(AnswerError) as caught:
-        await results.report(hosted, made.job_id)
+        await sybilion_results.report(hosted, made.job_id)
 
     failure = explain(caught.value, Subject("read_artifact", {"job_id": made.job_id}))
     assert failure.code == "job_not_found"
@@ -344,14 +347,14 @@ async def test_a_job_that_was_unfinished_and_is_forgotten_is_a_clear_failure(hos
 
 async def test_an_unknown_job_is_the_answer_of_the_api(hosted: Desk) -> None:
     with pytest.raises(AnswerError) as caught:
-        await results.report(hosted, "no-such-job")
+        await sybilion_results.report(hosted, "no-such-job")
 
     assert caught.value.status == 404
 
 
 async def test_an_unreachable_service_is_told_as_such(open_desk: OpenDesk) -> None:
     with pytest.raises(TransportError):
-        await results.report(open_desk(api_base_url="http://127.0.0.1:1"), "some-job")
+        await sybilion_results.report(open_desk(api_base_url="http://127.0.0.1:1"), "some-job")
 
 
 async def test_the_embedded_engine_gives_a_report(embedded: Desk) -> None:
@@ -359,7 +362,7 @@ async def test_the_embedded_engine_gives_a_report(embedded: Desk) -> None:
     with anyio.fail_after(60):
         await follow(embedded, made.job_id, 45, silent)
 
-    report = await results.report(embedded, made.job_id)
+    report = await sybilion_results.report(embedded, made.job_id)
 
     assert (report.facts.backend, report.facts.title) == ("local", TITLE)
     forecast = json.loads(await results.artifact(embedded, made.job_id, "forecast.json"))

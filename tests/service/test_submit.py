@@ -20,8 +20,9 @@ from sybilion_mcp.service import ledger, sending
 from sybilion_mcp.service.arguments import Options
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import follow
+from sybilion_mcp.service.orders import Order
 from sybilion_mcp.service.proof import MAX_INPUT_BYTES
-from sybilion_mcp.service.submit import Order, Submitted, submit
+from sybilion_mcp.service.submit import Submitted, submit
 from sybilion_mcp.service.validate import validate
 from sybilion_mcp.store.database import Database
 from sybilion_mcp.store.records import Submission, timestamp

@@ -1,0 +1,157 @@
+"""One request and its answer: bounded in size and time, with every failure told as a `BackendError`."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from urllib.parse import quote
+
+import anyio
+import httpx
+import stamina
+
+from sybilion_mcp.backends.base import AnswerError, Sink, TooLargeError, TransportError
+from sybilion_mcp.tracing import upstream
+
+MAX_ARTIFACT_BYTES = 100 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
+"""Of a request on its way out."""
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+"""Statuses that pass by themselves, of what may be sent again."""
+
+InTime = Callable[[], bool]
+
+
+def always() -> bool:
+    return True
+
+
+def unseen(_: httpx.Response) -> None:
+    pass
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """One for all clients: it holds every certificate authority there is."""
+    return httpx.create_ssl_context()
+
+
+def segment(text: str) -> str:
+    """One step of a path, whatever the text: no slash, and no dots that would lead up."""
+    return quote(text, safe="").replace(".", "%2E")
+
+
+@asynccontextmanager
+async def opened(
+    http: httpx.AsyncClient,
+    backend: str,
+    operation: str,
+    method: str,
+    url: httpx.URL | str,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    in_time: InTime = always,
+    seen: Callable[[httpx.Response], None] = unseen,
+) -> AsyncIterator[httpx.Response]:
+    """A successful response, its body not yet read. Everything else is raised as a `BackendError`.
+
+    `backend` is who is asked, for traces. `in_time` is asked before every piece of `content`: where it says no, the
+    request is never complete. `seen` is told of every response before its status is judged.
+    """
+    body, sent_with = None, dict(headers or {})
+    if content is not None:  # a body shorter than its announced length is no request
+        sent_with["Content-Length"] = str(len(content))
+        body = _leaving(operation, content, in_time)
+    try:
+        with upstream(backend, operation, method) as call:
+            async with http.stream(method, url, content=body, headers=sent_with) as response:
+                call.answered(response.status_code, response.headers.get("x-trace-id"))
+                seen(response)
+                if not response.is_success:
+                    raise await _error(operation, response)
+                yield response
+    except (httpx.ConnectTimeout, httpx.ConnectError, httpx.UnsupportedProtocol, httpx.PoolTimeout) as error:
+        raise TransportError(operation, "unreachable", sent=False) from error
+    except httpx.TimeoutException as error:
+        raise TransportError(operation, "timed_out", sent=True) from error
+    except httpx.DecodingError as error:
+        raise TransportError(operation, "unreadable_answer", sent=True) from error
+    except httpx.TransportError as error:
+        raise TransportError(operation, "unreachable", sent=True) from error
+
+
+@contextmanager
+def within(seconds: float | None, operation: str) -> Iterator[None]:
+    """A whole answer in so many seconds, however slowly it trickles in."""
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError as error:
+        raise TransportError(operation, "timed_out", sent=True) from error
+
+
+def attempts(seconds: float) -> AsyncIterator[stamina.Attempt]:
+    """Of what may be sent again: with backoff and jitter, as long as what failed may pass by itself."""
+    return aiter(stamina.retry_context(on=_passes_by_itself, attempts=4, timeout=seconds))
+
+
+async def read(operation: str, response: httpx.Response, limit: int = MAX_ANSWER_BYTES) -> bytes:
+    """The body, never more than `limit` bytes of it in memory."""
+    whole = Whole()
+    await pour(operation, response, limit, whole)
+    return bytes(whole.content)
+
+
+async def pour(operation: str, response: httpx.Response, limit: int, into: Sink) -> int:
+    """Pass the body on as it comes, at most `limit` bytes of it; how many there were: as many as were announced."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise TransportError(operation, "unreadable_answer", sent=True)
+    came = 0
+    async for chunk in response.aiter_bytes():
+        came += len(chunk)
+        if came > limit:
+            raise TooLargeError(operation, limit)
+        await into.add(chunk)
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) != came:
+        raise TransportError(operation, "unreadable_answer", sent=True)
+    return came
+
+
+class Whole:
+    """What is small enough to be in memory."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    async def restart(self) -> None:
+        self.content.clear()
+
+    async def add(self, chunk: bytes) -> None:
+        self.content += chunk
+
+
+async def _leaving(operation: str, content: bytes, in_time: InTime) -> AsyncIterator[bytes]:
+    """Piece by piece: a computer may sleep between any two, and without the last one nothing was asked."""
+    for start in range(0, len(content), PIECE_BYTES):
+        if not in_time():
+            raise TransportError(operation, "timed_out", sent=False)
+        yield content[start : start + PIECE_BYTES]
+
+
+def _passes_by_itself(error: Exception) -> bool:
+    if isinstance(error, AnswerError):
+        return error.status in RETRIED_STATUSES
+    return isinstance(error, TransportError) and error.kind != "unreadable_answer"
+
+
+async def _error(operation: str, response: httpx.Response) -> AnswerError:
+    try:
+        body = json.loads(await read(operation, response))
+    except (ValueError, RecursionError, TooLargeError, TransportError):
+        body = None
+    body = body if isinstance(body, dict) else None
+    trace_id = response.headers.get("x-trace-id") or (body or {}).get("trace_id") or (body or {}).get("request_id")
+    return AnswerError(operation, response.status_code, body, str(trace_id) if trace_id else None)

@@ -1,0 +1,10 @@
+"""Names of the files that a job of Eomer may offer beside the artifacts of its explanation."""
+
+FORECAST = "forecast.csv"
+DOCUMENT = "job.json"
+"""The job itself, as the service tells it."""
+EXPLANATION = "explainability.json"
+REPORT = "report"
+PLOT = "forecast_plot"
+HINDCAST = "hindcast_windows.csv"
+"""Past forecasts: an artifact of the embedded engine's explanation."""

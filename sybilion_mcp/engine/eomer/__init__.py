@@ -1,0 +1,1 @@
+"""The embedded engine behind Eomer's wire: any frequency, many series in one job."""

@@ -1,0 +1,1 @@
+"""What Eomer's jobs say, of one series or of many."""
