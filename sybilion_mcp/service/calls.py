@@ -5,6 +5,7 @@ one id. Later it has to be agreed to again, as another call.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, euros,
 from sybilion_mcp.service.tariffs import Tariff, expectation, price_of
 from sybilion_mcp.store.entries import Call
 from sybilion_mcp.store.records import OverCap, timestamp
+
+_log = logging.getLogger(__name__)
 
 ANSWERS_FOR = timedelta(days=1)
 """So long an answer that was paid for answers the same question again, and so long holds what a person agreed to."""
@@ -163,7 +166,6 @@ async def _asked(desk: Desk, backend: Backend, question: Question, new: Call) ->
     if standing is not None and standing.answer is not None and _stands(standing, desk.now()):
         return _reused(standing)
     agreed = standing is not None and _stands(standing, desk.now())
-    going_on = agreed
     expected = await _expected(desk, question)
     lost = "" if agreed else _lost(standing)
     cheaper, what = lost + await _cheaper(desk, question), question.tariff.what
@@ -171,33 +173,39 @@ async def _asked(desk: Desk, backend: Backend, question: Question, new: Call) ->
     await pass_gate(
         desk, expected, question.max_cost_eur_cents, unasked=unasked, what=what, cheaper=cheaper, agreed=agreed
     )
-    call = standing
+    call, mine = standing, False
     if call is None or not agreed:
         new = replace(new, expected_eur_cents=expected.eur_cents[1], created_at=timestamp(desk.now()))
         try:
-            call = await store.begin(new, replaces=standing, cap_eur_cents=desk.settings.spend_cap_eur_cents)
+            call, mine = await store.begin(new, replaces=standing, cap_eur_cents=desk.settings.spend_cap_eur_cents)
         except OverCap as over:
             raise await over_cap(desk, over.spent, expected, what=what, cheaper=cheaper) from over
         if call.answer is not None:  # another process was faster
             return _reused(call)
-        going_on = going_on or call.created_at != new.created_at
-    return await _sent(desk, backend, question, call, going_on=going_on)
+    if not mine and not await store.join(call.request_id):
+        return await _asked(desk, backend, question, new)  # another process was told something meanwhile
+    return await _sent(desk, backend, question, call)
 
 
-async def _sent(desk: Desk, backend: Backend, question: Question, call: Call, *, going_on: bool) -> Answered:
-    """The answer to a call that is written down. `going_on`: it was sent before, so that it may be charged already."""
+async def _sent(desk: Desk, backend: Backend, question: Question, call: Call) -> Answered:
+    """The answer to a call that is written down. It reaches who paid for it even where it cannot be kept."""
+    price = await price_of(desk, question.tariff)
     try:
         answer = await _send(backend, question, call.request_id)
     except BackendError as error:
-        if _charged_nothing(error, going_on=going_on):
-            await desk.store.calls.refuse(call.request_id)
+        never_taken = isinstance(error, AnswerError) and error.status in _NEVER_TAKEN
+        if never_taken or not (error.after_lost or may_be_done(error)):
+            await desk.store.calls.refuse(call.request_id, never_taken=never_taken)
         raise
-    price = await price_of(desk, question.tariff)
     units = len(answer.drivers if isinstance(answer, DriverRanking) else answer.alerts)
     content, at = answer.model_dump(mode="json"), timestamp(desk.now())
-    with anyio.CancelScope(shield=True):
-        await desk.store.calls.put_answer(call.request_id, content, at, units, price.of(units))
-    told = await _booked(desk, backend, call, units)
+    told = None
+    try:
+        with anyio.CancelScope(shield=True):
+            await desk.store.calls.put_answer(call.request_id, content, at, units, price.of(units))
+        told = await _booked(desk, backend, call, units)
+    except Refusal as error:  # the same question goes on under the same id, so that it is charged once
+        _log.warning("what came of the paid call %s could not be written down: %s", call.request_id, error)
     cost = Cost(price.of(units), False, price.basis) if told is None else Cost(told, True, "")
     return Answered(content, False, call.created_at, cost, call.expected_eur_cents)
 
@@ -212,12 +220,6 @@ async def _send(backend: Backend, question: Question, request_id: str) -> Driver
     if question.tariff.operation == "drivers":
         return await backend.rank_drivers(dict(question.body), request_id)
     return await backend.alerts(dict(question.body), request_id)
-
-
-def _charged_nothing(error: BackendError, *, going_on: bool) -> bool:
-    if isinstance(error, AnswerError) and error.status in _NEVER_TAKEN:
-        return True
-    return not (going_on or error.after_lost or may_be_done(error))
 
 
 async def _booked(desk: Desk, backend: Backend, call: Call, units: int) -> int | None:
@@ -241,13 +243,13 @@ def _fits(event: UsageEvent, call: Call, units: int) -> bool:
 
 def _stands(call: Call, now: datetime) -> bool:
     """Whether a call answers its question, or goes on as it was agreed to."""
-    since = {"answered": call.answered_at, "open": call.created_at}.get(call.state)
+    since = {"answered": call.answered_at, "refused": None}.get(call.state, call.created_at)
     return since is not None and now - datetime.fromisoformat(since) < ANSWERS_FOR
 
 
 def _lost(standing: Call | None) -> str:
     """What to say before a question is paid for whose last try was sent too long ago to go on, and not answered."""
-    if standing is None or standing.state != "open":
+    if standing is None or standing.state not in ("open", "joined"):
         return ""
     cost = f"up to {standing.expected_eur_cents / 100:.2f} EUR"
     return f"An earlier try on {standing.created_at[:10]} may have been charged already, {cost}; this one costs anew. "

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from sybilion_mcp.backends.base import AnswerError, BackendError
+from sybilion_mcp.contract.recommendations import DriverRanking
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.service import subjects
 from sybilion_mcp.service.alerts import AlertOrder, alerts
@@ -22,6 +23,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ranking import Ranked, RankingOrder, rank
 from sybilion_mcp.service.validate import remember
 from sybilion_mcp.settings import Settings
+from sybilion_mcp.store.calls import Calls
 from tests.billed import BilledApi, billed_api, some_alerts, some_drivers
 from tests.conftest import TODAY, good_series
 from tests.hosted import Fault, ImpatientDesk, cut, error, garbage, invalid, proxy_error, reset, silence
@@ -364,6 +366,55 @@ async def test_what_the_service_did_not_take_costs_nothing(open_desk: OpenDesk, 
     spent = await desk.store.spent_since("2026-11-22")
 
     assert spent == (50 if fault == reset() else 0)  # a connection that breaks tells nothing
+
+
+async def test_what_one_process_is_told_does_not_say_that_the_try_of_another_cost_nothing(
+    open_desk: OpenDesk, api: BilledApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a call on its way that another process joins, and loses the answer; then the first one is told 429."""
+    first, second = open_desk(), open_desk()
+    on_its_way, told = anyio.Event(), anyio.Event()
+
+    async def late(*_: object) -> DriverRanking:
+        on_its_way.set()
+        await told.wait()
+        raise AnswerError("drivers", 429, {"error": "rate limit exceeded"}, None)
+
+    async def refused() -> None:
+        with pytest.raises(AnswerError):
+            await asked(first)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(first.backend(), "rank_drivers", late)
+        async with anyio.create_task_group() as group:
+            group.start_soon(refused)
+            await on_its_way.wait()
+            api.always("drivers", reset(handled=True))
+            with pytest.raises(BackendError):
+                await asked(second)
+            told.set()
+    api.well_again()
+
+    assert await first.store.spent_since("2026-11-22") == 50
+    assert len((await asked(first)).drivers) == 10
+    assert len(api.charges) == 1
+
+
+async def test_an_answer_that_cannot_be_kept_is_answered_and_costs_once(
+    open_desk: OpenDesk, api: BilledApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = open_desk()
+
+    async def full(*_: object) -> None:
+        raise Refusal("storage_failed", "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Calls, "put_answer", full)
+        assert len((await asked(desk)).drivers) == 10
+
+    assert len((await asked(desk)).drivers) == 10
+    assert len(set(api.request_ids)) == 1
+    assert len(api.charges) == 1
 
 
 async def test_who_agreed_is_not_asked_again_while_the_answer_is_missing(open_desk: OpenDesk, api: BilledApi) -> None:
