@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import uuid4
 
 import anyio
@@ -79,7 +78,7 @@ class Cost:
 class Answered:
     """`reused`: this very question was answered before, then, and nothing was sent. `cost` is None where it is free.
 
-    `most_eur_cents`: what it might have cost.
+    `most_eur_cents`: what it might have cost. `earlier`: about a try of another day that may have been charged too.
     """
 
     answer: Mapping[str, object]
@@ -87,6 +86,7 @@ class Answered:
     asked_at: str
     cost: Cost | None
     most_eur_cents: int = 0
+    earlier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,15 @@ async def ask(desk: Desk, question: Question) -> Answered:
             "Call again with the same arguments: the user is asked about it as it is now. Nothing was sent.",
         )
     new = Call(str(uuid4()), request_hash, "open", question.tariff.operation, question.backend, account, 0, "")
-    about = ("call", request_hash, question.max_cost_eur_cents)
-    return await desk.shared.once(about, partial(_asked, desk, backend, question, new))
+    begun_here = False
+
+    async def asked() -> Answered:
+        nonlocal begun_here
+        begun_here = True
+        return await _asked(desk, backend, question, new)
+
+    answered = await desk.shared.once(("call", request_hash, question.max_cost_eur_cents), asked)
+    return answered if begun_here else replace(answered, reused=True)  # one of those who share it paid for it
 
 
 async def offer(desk: Desk, question: Question) -> CallOffer | None:
@@ -184,7 +191,7 @@ async def _asked(desk: Desk, backend: Backend, question: Question, new: Call) ->
             return _reused(call)
     if not mine and not await store.join(call.request_id):
         return await _asked(desk, backend, question, new)  # another process was told something meanwhile
-    return await _sent(desk, backend, question, call)
+    return replace(await _sent(desk, backend, question, call), earlier=lost)
 
 
 async def _sent(desk: Desk, backend: Backend, question: Question, call: Call) -> Answered:

@@ -18,8 +18,12 @@ def cost_line(answered: Answered, tariff: Tariff, units: int) -> str:
     if cost.eur_cents == 0:
         return "Nothing was charged."
     if cost.told:
-        return f"Charged: {euros} for {units} {tariff.unit}{'' if units == 1 else 's'}."
-    return f"Charged: {euros} ({units} at {cost.basis}); get_account(include_usage=true) tells the charge itself."
+        charged = f"Charged: {euros} for {units} {tariff.unit}{'' if units == 1 else 's'}."
+    else:
+        charged = (
+            f"Charged: {euros} ({units} at {cost.basis}); get_account(include_usage=true) tells the charge itself."
+        )
+    return f"{charged} {answered.earlier}".rstrip()
 
 
 def beyond(count: str, rows: int, offset: int) -> str:

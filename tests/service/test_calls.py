@@ -234,11 +234,17 @@ async def test_another_question_is_another_call(open_desk: OpenDesk, api: Billed
 
 async def test_who_asks_at_once_shares_one_call(open_desk: OpenDesk, api: BilledApi) -> None:
     desk = open_desk()
+    reused = []
+
+    async def ask() -> None:
+        reused.append((await asked(desk)).answered.reused)
+
     async with anyio.create_task_group() as group:
         for _ in range(8):
-            group.start_soon(asked, desk)
+            group.start_soon(ask)
 
     assert len(api.calls) == 1
+    assert sorted(reused) == [False, *[True] * 7]  # it was charged once, and is told once
 
 
 async def test_processes_that_ask_at_once_use_one_id(open_desk: OpenDesk, api: BilledApi) -> None:
@@ -443,8 +449,9 @@ async def test_after_a_day_a_lost_call_has_to_be_agreed_to_again_and_both_count(
     assert offered is not None
     for told in (offered.question, refused.hint):
         assert "An earlier try on 2026-11-22 may have been charged already, up to 0.50 EUR" in told
-    await asked(tomorrow, max_cost_eur_cents=50)
+    found = await asked(tomorrow, max_cost_eur_cents=50)
 
+    assert found.answered.earlier.startswith("An earlier try on 2026-11-22 may have been charged already")
     assert len(set(api.request_ids)) == 2
     assert await tomorrow.store.spent_since("2026-11-23") <= 50
     assert 50 < await tomorrow.store.spent_since("2026-11-22") <= 100
