@@ -1,6 +1,7 @@
 """The Sybilion API over HTTP: hosted, or the embedded engine in this process. Same wire, same client."""
 
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -14,8 +15,17 @@ import anyio
 import httpx
 import stamina
 from pydantic import BaseModel
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TooLargeError, TransportError, may_be_done
+from sybilion_mcp.backends.base import (
+    AnswerError,
+    BackendError,
+    InMemory,
+    Sink,
+    TooLargeError,
+    TransportError,
+    may_be_done,
+)
 from sybilion_mcp.backends.masked import masking
 from sybilion_mcp.clock import utc_now
 from sybilion_mcp.contract.account import Account, UsagePage
@@ -42,6 +52,15 @@ PIECE_BYTES = 64 * 1024
 """Of a request on its way out."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
+_log = logging.getLogger(__name__)
+
+
+def _told_of_retry(details: RetryDetails) -> None:
+    """In our log, and only where somebody asked for it: what is tried again mostly succeeds."""
+    _log.info("try %d failed, the next in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+
+
+set_on_retry_hooks((_told_of_retry,))
 
 
 class _WholePage(JobPage):
@@ -290,22 +309,9 @@ def _passes_by_itself(error: Exception) -> bool:
     return isinstance(error, TransportError) and error.kind != "unreadable_answer"
 
 
-class _Whole:
-    """What is small enough to be in memory."""
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-
-    async def restart(self) -> None:
-        self.content.clear()
-
-    async def add(self, chunk: bytes) -> None:
-        self.content += chunk
-
-
 async def _read(operation: str, response: httpx.Response, limit: int) -> bytes:
     """The body, never more than `limit` bytes of it in memory."""
-    whole = _Whole()
+    whole = InMemory()
     await _pour(operation, response, limit, whole)
     return bytes(whole.content)
 

@@ -21,7 +21,7 @@ from sybilion_mcp.contract.request import encode
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.account import account_name, identify
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, euros, over_cap, pass_gate
+from sybilion_mcp.service.spend import Expectation, beyond_cap, euros, over_cap, pass_gate, too_poor
 from sybilion_mcp.service.tariffs import Tariff, expectation, price_of
 from sybilion_mcp.store.entries import Call
 from sybilion_mcp.store.records import OverCap, timestamp
@@ -132,8 +132,8 @@ async def ask(desk: Desk, question: Question) -> Answered:
 async def offer(desk: Desk, question: Question) -> CallOffer | None:
     """What to ask a person before the question is sent.
 
-    None where there is nothing to ask: it is free, forbidden, over the cap or the caller's limit, agreed to already, or
-    answered. Raises `Refusal` and `BackendError` as `ask` does.
+    None where there is nothing to ask: it is free, forbidden, over the cap, the caller's limit or what the account
+    has, agreed to already, or answered. Raises `Refusal` and `BackendError` as `ask` does.
     """
     settings = desk.settings
     if question.backend == "local" or settings.read_only or settings.spend != "ask":
@@ -147,24 +147,14 @@ async def offer(desk: Desk, question: Question) -> CallOffer | None:
     high, limit = expected.eur_cents[1], question.max_cost_eur_cents
     if (limit is not None and limit < high) or await beyond_cap(desk, high) is not None:
         return None
+    if await too_poor(desk, expected) is not None:
+        return None
     text = (
         f"Pay for this {question.tariff.what} on the Sybilion service?\n{question.about}\n"
         f"Expected: {euros(expected)} ({expected.basis}); each {question.tariff.unit} that comes is billed\n"
         f"{_lost(standing)}Nothing is sent unless you accept. Reference {request_hash[:8]}."
     )
     return CallOffer(text, request_hash, expected, question.tariff.what)
-
-
-def declined(offer: CallOffer, action: str) -> Refusal:
-    """What to answer when the person who was asked did not agree."""
-    did = "declined" if action == "decline" else "did not agree"
-    return Refusal(
-        "spend_refused",
-        f"The user was asked to pay {euros(offer.expected)} for this {offer.what} and {did}. "
-        "Nothing was sent or charged.",
-        'Do not ask again unless the user wants to. Use backend="local", which is free.',
-        changes=ON_LOCAL,
-    )
 
 
 async def _asked(desk: Desk, backend: Backend, question: Question, new: Call) -> Answered:

@@ -10,7 +10,7 @@ from sybilion_mcp.outside import quoted
 from sybilion_mcp.service.account import identify
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ledger import reconcile
-from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, duration, euros, expected_for
+from sybilion_mcp.service.spend import Expectation, beyond_cap, duration, euros, expected_for, too_poor
 from sybilion_mcp.service.standing import Standing, peek
 from sybilion_mcp.service.submit import Order, by_every_name, question_of
 from sybilion_mcp.store.records import Submission
@@ -24,11 +24,7 @@ class Offer:
     request_hash: str
     replaces: Submission | None
     expected: Expectation
-
-    @property
-    def high(self) -> int:
-        """EUR cents that are agreed to."""
-        return self.expected.eur_cents[1]
+    what: str = "forecast"
 
     @property
     def question(self) -> str:
@@ -79,8 +75,8 @@ def _months(count: object) -> str:
 async def offer(desk: Desk, order: Order) -> Offer | None:
     """What to ask a person before this order is submitted.
 
-    None where there is nothing to ask: it is free, forbidden, over the cap or the caller's limit, not sound, or
-    answered by a job that is there. No job is made; numbers are remembered as a submit remembers them.
+    None where there is nothing to ask: it is free, forbidden, over the cap, the caller's limit or what the account has,
+    not sound, or answered by a job that is there. No job is made; numbers are remembered as a submit remembers them.
     """
     settings = desk.settings
     name = order.backend or settings.default_backend
@@ -101,6 +97,8 @@ async def offer(desk: Desk, order: Order) -> Offer | None:
     high, limit = expected.eur_cents[1], order.max_cost_eur_cents
     if (limit is not None and limit < high) or await beyond_cap(desk, high) is not None:
         return None
+    if await too_poor(desk, expected) is not None:
+        return None
     return Offer(question.request, question.request_hash, stands.replaced, expected)
 
 
@@ -109,15 +107,3 @@ async def _standing(desk: Desk, backend: Backend, question: Submission, *, resub
     questions = await by_every_name(desk, question)
     known = await peek(desk, questions, resubmit=resubmit)
     return known or await reconcile(desk, backend, questions, resubmit=resubmit)
-
-
-def declined(offer: Offer, action: str) -> Refusal:
-    """What to answer when the person who was asked did not agree."""
-    did = "declined" if action == "decline" else "did not agree"
-    return Refusal(
-        "spend_refused",
-        f"The user was asked to pay {euros(offer.expected)} ({offer.expected.basis}) for this forecast and {did}. "
-        "Nothing was sent or charged.",
-        'Do not ask again unless the user wants to. Use backend="local", which is free.',
-        changes=ON_LOCAL,
-    )
