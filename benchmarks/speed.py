@@ -162,7 +162,7 @@ async def _settle(client: httpx.AsyncClient, bodies: Sequence[Mapping[str, objec
             job = (await client.get(url)).json()
             if job["settled"]:
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # as often as a quick client looks
         assert job["status"] == "completed", json.dumps(job)
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import gc
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="the MCP server over stdio (the default) or HTTP")
-    serve.add_argument("--transport", choices=["stdio", "http"], default="stdio")
-    serve.add_argument("--host", default="127.0.0.1", help="for HTTP; from other machines a key is needed")
-    serve.add_argument("--port", type=int, default=8000, help="for HTTP; 0 takes a free one")
+    serve.add_argument("--transport", choices=["stdio", "http"], default="stdio", help="stdio unless said")
+    serve.add_argument("--host", help="for HTTP; 127.0.0.1 unless said; from other machines a key is needed")
+    serve.add_argument("--port", type=int, help="for HTTP; 8000 unless said, 0 takes a free one")
     serve.add_argument("--backend", choices=BACKENDS, help="who forecasts unless a call says otherwise")
     serve.add_argument("--toolset", choices=["core", "all"], help="the five tools of a forecast (the default), or all")
     serve.add_argument("--read-only", action="store_true", default=None, help="no submits, no files written")
@@ -155,7 +157,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=BACKENDS, help="as for serve")
     parser.add_argument("--toolset", choices=["core", "all"], help="as for serve")
     parser.add_argument("--allow-dir", action="append", type=Path, metavar="DIR", help="as for serve; repeatable")
-    parser.add_argument("--http", metavar="URL", help="of a server that runs already, instead of starting one")
+    parser.add_argument("--http", metavar="URL", help="of a server that runs already, as https://host/mcp")
     parser.set_defaults(run=_config)
 
 
@@ -167,18 +169,30 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    over_http = arguments.transport == "http"
+    if not over_http and not (arguments.host is None and arguments.port is None):
+        return _complain("--host and --port are for --transport http")
     gc.disable()  # what is imported stays: looking through it again and again would be a tenth of the start
     try:
         from sybilion_mcp.logs import start_logging
         from sybilion_mcp.server import build_server
+        from sybilion_mcp.settings import unread_names
 
         settings = _settings(arguments)
+        unread = unread_names(os.environ)
+        if unread:  # a limit of the user's own may be among them, which does not hold then
+            _complain(f"nothing reads {', '.join(unread)}")
         start_logging(settings.log_level)
-        server = build_server(settings) if arguments.transport == "stdio" else None
+        server = None if over_http else build_server(settings)
     finally:
         gc.enable()
     if server is None:
-        return _serve_http(settings, arguments.host, arguments.port)
+        port = 8000 if arguments.port is None else arguments.port
+        host = "127.0.0.1" if arguments.host is None else arguments.host
+        return _serve_http(settings, host, port)
+    if sys.stdin is not None and sys.stdin.isatty():  # no client: somebody tries it out
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # or it would only end after another line
+        _complain("waiting for a client on standard input; `sybilion-mcp config CLIENT` tells how one starts it")
     server.run("stdio")
     return 0
 
@@ -304,9 +318,12 @@ def _config(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from sybilion_mcp.doctor.command import doctor
+    from sybilion_mcp.doctor.worker import warmed
 
-    return doctor(_flags(arguments), as_json=arguments.json)
+    with warmed() as executor:  # begins before the rest is imported
+        from sybilion_mcp.doctor.command import doctor
+
+        return doctor(_flags(arguments), as_json=arguments.json, executor=executor)
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":

@@ -12,7 +12,7 @@ from sybilion_mcp.client_script import script
 
 CLIENTS = ("claude-desktop", "claude-code", "cursor", "vscode", "python")
 NAME = "forecasting"
-TOKEN = "SYBILION_API_TOKEN"  # noqa: S105 - the name of it
+TOKEN = "SYBILION_API_TOKEN"  # noqa: S105 — the name of a variable, no secret
 KEY_HEADER = "X-Sybilion-Api-Key"
 PASTE = "PASTE-YOUR-SYBILION-TOKEN-HERE"
 

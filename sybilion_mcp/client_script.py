@@ -29,6 +29,7 @@ SERVER = streamable_http_client({url}, http_client=httpx2.AsyncClient(headers=HE
 
 _CONVERSATION = '''
 TITLE = "Orders of a made-up product a month, units"
+MAX_COST_EUR_CENTS = None  # on the hosted service: what a forecast may cost at most, as 400 for 4 EUR
 
 
 def my_series() -> dict[str, float]:
@@ -52,7 +53,8 @@ async def call(client: Client, tool: str, **arguments: object) -> dict:
 
 async def forecast(client: Client) -> dict:
     checked = await call(client, "validate_series", series=my_series(), title=TITLE, soft_horizon=6)
-    job = await call(client, "submit_forecast", series_id=checked["series_id"], title=TITLE, soft_horizon=6)
+    asked = {"series_id": checked["series_id"], "title": TITLE, "soft_horizon": 6}
+    job = await call(client, "submit_forecast", **asked, max_cost_eur_cents=MAX_COST_EUR_CENTS)
     status = {"status": "queued"}
     while status["status"] in ("queued", "running") or (status["status"] == "completed" and not status["settled"]):
         status = await call(client, "get_status", job_id=job["job_id"], wait_seconds=45)

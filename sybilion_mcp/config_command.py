@@ -27,6 +27,7 @@ CARRIED = (
 )
 """What is set in this shell and goes into the block: clients start the server without the shell's environment."""
 
+ENDPOINT = "/mcp"
 _USER = re.compile(r"\w+://[^/]*@")  # an address with a name or a password in it
 _KEY_GOES = "A key of the Sybilion API goes into a header, which the block names once SYBILION_API_TOKEN is set.\n"
 _PATHS = ("SYBILION_API_TOKEN_FILE", "SYBILION_MCP_HOME")
@@ -41,6 +42,7 @@ def config(client: str, settings: Settings, given: Mapping[str, str], *, url: st
     if url is not None and ("@" in url or secrets.within(url)):
         sys.stderr.write("sybilion-mcp: the address holds a name, a password or a key: give it without. " + _KEY_GOES)
         return 2
+    url = url if url is None else _endpoint(url)
     environment, left_out = _carried(os.environ, secrets)
     if os.environ.get("SYBILION_API_TOKEN"):
         environment.pop("SYBILION_API_TOKEN_FILE", None)  # it is not read then
@@ -73,6 +75,12 @@ def _is_address(url: str) -> bool:
         return False
 
 
+def _endpoint(url: str) -> str:
+    """A server answers at one path alone, and at no other that looks like it."""
+    address = urlsplit(url)
+    return address._replace(path=address.path.rstrip("/") or ENDPOINT).geturl()
+
+
 def _carried(environment: Mapping[str, str], secrets: Secrets) -> tuple[dict[str, str], list[str]]:
     """What goes into the block, and the names of what is left out because a secret stands in it."""
     given = {name: environment[name] for name in CARRIED if environment.get(name)}
@@ -97,6 +105,8 @@ def _notes(client: str, setup: Setup) -> list[str]:
         notes.append(f"Put your token in place of {PASTE}, or name a file that holds it in SYBILION_API_TOKEN_FILE.")
     elif setup.token and client != "vscode":
         notes.append("The token is read from SYBILION_API_TOKEN in the environment the client is started from.")
+    if setup.url is not None and urlsplit(setup.url).path != ENDPOINT:
+        notes.append(f"A server answers at {ENDPOINT}; that address works only where something in front maps it.")
     if setup.token and setup.url is not None and in_clear(setup.url):
         notes.append("That address is not encrypted: the token can be read on the way. Use https.")
     return notes

@@ -1,6 +1,6 @@
 """What a failure is told with: our own words by code, in one place, and others where the embedded engine failed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -13,6 +13,7 @@ class Words:
     local_helps: bool = False
 
 
+_REJECTED = "The service does not accept the token of {}."
 ON_LOCAL = 'The embedded engine needs neither token nor network and is free: submit with backend="local".'
 
 WORDS: dict[str, Words] = {
@@ -24,7 +25,7 @@ WORDS: dict[str, Words] = {
         local_helps=True,
     ),
     "token_rejected": Words(
-        "The service does not accept the token of SYBILION_API_TOKEN.",
+        _REJECTED.format("SYBILION_API_TOKEN"),
         "Retrying is useless. Ask the user to check it (a token begins with sk_ops_) and to restart the server.",
         "local",
         local_helps=True,
@@ -228,6 +229,8 @@ def words_of(code: str, backend: str, operation: str = "", credential: str = "")
     if credential == KEY_HEADER and code in HEADER_WORDS:
         return HEADER_WORDS[code]
     words = CALL_WORDS.get(code, WORDS[code]) if operation in BILLED_CALLS else WORDS[code]
+    if code == "token_rejected" and credential:
+        words = replace(words, message=_REJECTED.format(credential))
     return LOCAL_WORDS.get(code, words) if backend == "local" else words
 
 

@@ -116,7 +116,7 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
         hint = f"{hint} {LOST_CALL}"
     return Failure(
         code,
-        words.message.replace(BackendError.credential, error.credential),
+        f"{words.message} {error.last_seen}".strip() if words.retry_after_s is not None else words.message,
         hint,
         _timed(_useful(_next("find" if lost else words.next, subject), hint, subject), words.retry_after_s),
         retryable=words.retry_after_s is not None,

@@ -20,11 +20,11 @@ _ESCAPE = r"\\\\{0,3}"
 _WORD = f"[A-Za-z0-9_-]|(?:{_PERCENT}|{_ESCAPE}u00)(?:2[dD]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9aA]|5[fF])"
 # "disk_ops_monthly" is a word; what follows %20 or \n is the beginning of one.
 _ALONE = rf"(?:(?<![A-Za-z0-9])|(?<=%{_HEX}{{2}})|(?<=\\[nrtbf])|(?<=\\u{_HEX}{{4}}))"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 )
 _PERCENT_ENCODED = re.compile(f"%{_HEX}{{2}}")
-_ENCODED = re.compile(rf"%{_HEX}{{2}}|\\")
 
 
 def looks_like_one(secret: str) -> bool:
@@ -48,7 +48,7 @@ class Secrets:
     def within(self, value: object) -> bool:
         """Whether a secret stands anywhere in a JSON value, be it as the name of something."""
         text = "\n".join(_texts(value))
-        return self._plainly(text) or any(map(self._plainly, _read_otherwise(text)))
+        return self._plainly(text) or any(map(self._plainly, _read_otherwise(_with_more_to_read(text))))
 
     def _plainly(self, text: str) -> bool:
         return self._may_hold_one(text) and any(one.search(text) for one in (*self._patterns, _LOOKS_LIKE_ONE))
@@ -56,7 +56,9 @@ class Secrets:
     def _may_hold_one(self, text: str) -> bool:
         """Almost always not, which is found out much faster."""
         lowered = text.lower()
-        return any(one in lowered for one in self._hints) or _ENCODED.search(text) is not None
+        if "\\" in text or _PERCENT_ENCODED.search(text) is not None:
+            return True
+        return any(one in lowered for one in self._hints)
 
     def hide(self, text: str) -> str:
         """The text with every secret replaced; decoded and in ordinary letters where that is how one is found."""
@@ -123,28 +125,39 @@ def _covered(found: re.Match[bytes]) -> bytes:
     return HIDDEN.encode().ljust(len(found[0]), b"*")
 
 
-def _texts(value: object) -> Iterator[str]:
-    unseen = [value]
-    while unseen:
-        one = unseen.pop()
+def _texts(value: object) -> list[str]:
+    texts, unseen = [], [value]
+    for one in unseen:  # grows meanwhile
         if isinstance(one, str):
-            yield one
+            texts.append(one)
         elif isinstance(one, dict):
-            unseen += one.keys()
-            unseen += one.values()
-        elif isinstance(one, list | tuple):
             unseen += one
+            unseen += one.values()
+        elif isinstance(one, (list, tuple)):
+            unseen += one
+    return texts
+
+
+def _with_more_to_read(text: str) -> str:
+    """The lines that can be read otherwise as well: few of them in almost every text."""
+    if text.isascii() and "%" not in text:
+        return ""
+    return "\n".join([line for line in text.split("\n") if "%" in line or not line.isascii()])
 
 
 def _read_otherwise(text: str) -> Iterator[str]:
     """The text percent-decoded, and without what cannot be seen and letters of another shape."""
     for _ in range(3):
         if not text.isascii():
-            yield _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+            yield _BEYOND_ASCII.sub(_in_ordinary_letters, text)
         if not _PERCENT_ENCODED.search(text):
             return
         text = unquote(text)
         yield text
+
+
+def _in_ordinary_letters(found: re.Match[str]) -> str:
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", found[0]))
 
 
 def _in_any_form(secret: str) -> str:

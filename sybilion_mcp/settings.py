@@ -1,6 +1,7 @@
 """Every environment name the program reads, in one place. A command-line flag wins over the environment."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ BackendName = Literal["local", "sybilion", "eomer"]
 SpendPolicy = Literal["ask", "allow", "deny"]
 Toolset = Literal["core", "all"]
 _LONGEST_TOKEN = 16_384  # characters of a token file that are read
+_OURS = ("SYBILION_", "EOMER_")
 _THE_FILE = "The file that SYBILION_API_TOKEN_FILE names"
 
 
@@ -90,10 +92,12 @@ class Settings(BaseSettings):
 
     @field_validator("api_base_url", "eomer_api_base_url")
     @classmethod
-    def _without_credentials(cls, url: str) -> str:
-        """Addresses are told and logged, so none may hold a secret."""
+    def _address_alone(cls, url: str) -> str:
+        """Addresses are told and logged, so none may hold a secret; and what each call adds is not part of them."""
         if "@" in url or "?" in url or "#" in url:
             raise ValueError("must hold no user, password or query; a key goes into a variable of its own")
+        if url.rstrip("/").endswith("/api/v1"):
+            raise ValueError("must end before /api/v1, which every call adds itself")
         return url
 
     @field_validator("allow_dirs", mode="before")
@@ -143,6 +147,25 @@ def variable(field: str) -> str:
         return field
     alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else None
     return str(alias.choices[-1]) if isinstance(alias, AliasChoices) else f"SYBILION_MCP_{field.upper()}"
+
+
+def unread_names(environment: Mapping[str, str]) -> list[str]:
+    """Names of the environment that look like ours and that nothing reads, with what was probably meant; five of them.
+
+    What they are set to is not told.
+    """
+    from difflib import get_close_matches
+
+    known, told = known_names(), []
+    for name in sorted(name for name in environment if name.upper().startswith(_OURS) and name.upper() not in known):
+        meant = get_close_matches(name.upper(), known, n=1, cutoff=0.7)
+        told.append(f"{name[:60]}{f' (did you mean {meant[0]}?)' if meant else ''}")
+    return told[:5]
+
+
+def known_names() -> frozenset[str]:
+    """Every name of the environment that the settings read, in capitals; they are read in any case."""
+    return frozenset(map(variable, Settings.model_fields))
 
 
 def _read_token(file: Path) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def span(name: str, attributes: Mapping[str, str], kind: SpanKind = SpanKind.INT
     ) as one:
         try:
             yield one
-        except BaseException as error:
+        except BaseException as error:  # a cancellation is an end too
             one.set_attribute("error.type", type(error).__name__)
             one.set_status(StatusCode.ERROR)
             raise

@@ -102,4 +102,4 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
             found = condition()
             if found if isinstance(found, bool) else await found:
                 return
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.01)  # nobody tells this loop of what others did: it looks

@@ -5,10 +5,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -17,9 +18,11 @@ import httpx
 from sybilion_mcp.backends.base import Backend
 from sybilion_mcp.backends.sybilion import SybilionClient
 from sybilion_mcp.service.desk import Desk
+from tests.loopback import listening, read_request
 
 TOKEN = "sk_ops_hosted_test"
 ROOT = "/api/v1"
+GARBAGE = b"<!doctype html><title>Welcome to the hotel</title>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def invalid(field_name: str, message: str) -> Fault:
 
 
 def garbage(*, handled: bool = False) -> Fault:
-    return Fault(200, b"<!doctype html><title>Welcome to the hotel</title>", handled=handled)
+    return Fault(200, GARBAGE, handled=handled)
 
 
 def reset(*, handled: bool = False) -> Fault:
@@ -148,13 +151,7 @@ class HostedApi:
         return fault or answer
 
     def _operation(self, method: str, path: str) -> str:
-        if method == "POST":
-            return "submit"
-        if path.startswith(f"{ROOT}/jobs"):
-            return "jobs"
-        if path == f"{ROOT}/me":
-            return "account"
-        return "artifact" if "/artifacts/" in path else "job"
+        return operation_of(method, path)
 
     def _handle(self, operation: str, path: str, body: bytes) -> Fault:
         steps = path.removeprefix(f"{ROOT}/").split("/")
@@ -180,6 +177,17 @@ class HostedApi:
         return sorted(self.jobs.values(), key=lambda job: str(job["created_at"]), reverse=True)
 
 
+def operation_of(method: str, path: str) -> str:
+    """What a request is for: submit, job, artifact, jobs, account."""
+    if method == "POST":
+        return "submit"
+    if path.startswith(f"{ROOT}/jobs"):
+        return "jobs"
+    if path == f"{ROOT}/me":
+        return "account"
+    return "artifact" if "/artifacts/" in path else "job"
+
+
 Api = TypeVar("Api", bound="HostedApi")
 
 
@@ -193,47 +201,18 @@ async def serving() -> AsyncIterator[HostedApi]:
 @asynccontextmanager
 async def served(api: Api) -> AsyncIterator[Api]:
     """The same for an API of another kind."""
-    open_writers: set[asyncio.StreamWriter] = set()
-    handlers: set[asyncio.Task[None]] = set()
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await _converse(api, reader, writer)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(converse(reader, writer))
-        handlers.add(task)
-        open_writers.add(writer)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    api.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(partial(_converse, api)) as api.url:
         yield api
-    finally:
-        server.close()
-        for task in handlers:
-            task.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
-        for writer in open_writers:
-            writer.transport.abort()
-        await server.wait_closed()
 
 
-async def _converse(api: HostedApi, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _converse(api: HostedApi, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """One request, one answer, and the connection ends."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    method, path, _ = head[0].split(" ")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    answer = await api.answer(method, path, headers, body)
+    answer = await api.answer(*await read_request(reader))
     if answer.hangs:
         await asyncio.Event().wait()
     if answer.status == 0:
         writer.transport.abort()
-        return
+        return False
     fields = {"content-length": str(len(answer.body) + answer.missing), "connection": "close"}
     fields |= {**api.headers, **dict(answer.headers)}
     if api.clock is not None:
@@ -241,6 +220,7 @@ async def _converse(api: HostedApi, reader: asyncio.StreamReader, writer: asynci
     lines = [f"HTTP/1.1 {answer.status} Scripted", *(f"{name}: {value}" for name, value in fields.items())]
     writer.write("\r\n".join([*lines, "", ""]).encode() + answer.body)
     await writer.drain()
+    return False
 
 
 def _json(status: int, content: object) -> Fault:

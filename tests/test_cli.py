@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,7 @@ def test_an_unknown_command_is_refused_with_the_commands(capsys: pytest.CaptureF
         ("SYBILION_MCP_SPEND_CAP_EUR_CENTS", "ten", "a valid integer"),
         ("SYBILION_MCP_READ_ONLY", "perhaps", "a valid boolean"),
         ("SYBILION_API_BASE_URL", "https://user:word@api.example", "must hold no user, password or query"),
+        ("SYBILION_API_BASE_URL", "https://api.example/api/v1", "must end before /api/v1"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_a_line(
@@ -61,6 +63,47 @@ def test_a_setting_that_cannot_be_used_is_told_in_a_line(
     assert error.startswith(f"sybilion-mcp: {name}: ")
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_a_misspelt_setting_is_told_when_the_server_starts(tmp_path: Path) -> None:
+    """Given a cap that nothing reads, beside a name in small letters, which is read."""
+    given = {"SYBILION_MCP_SPEND_CAP_EUR_CENT": "4711", "sybilion_mcp_home": str(tmp_path), "SYBILION_MCP_SPEND": "ask"}
+    command = [sys.executable, "-m", "sybilion_mcp", "serve"]
+
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | given, timeout=60)
+
+    assert ended.returncode == 0
+    assert ended.stdout == b""
+    assert ended.stderr.decode().splitlines() == [
+        "sybilion-mcp: nothing reads SYBILION_MCP_SPEND_CAP_EUR_CENT (did you mean SYBILION_MCP_SPEND_CAP_EUR_CENTS?)"
+    ]
+
+
+@pytest.mark.parametrize("flag", [["--port", "9000"], ["--host", "0.0.0.0"]])
+def test_an_address_without_http_is_refused(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *flag]) == 2
+    assert "--transport http" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no terminals of this kind")
+def test_at_a_terminal_it_says_that_it_waits_and_ends_when_interrupted(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"SYBILION_MCP_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "sybilion_mcp"]
+    with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, env=environment) as process:
+        os.close(theirs)
+        assert process.stderr is not None
+        told = process.stderr.readline().decode()
+        process.send_signal(signal.SIGINT)
+        ended = process.wait(20)
+        rest = process.stderr.read()
+    os.close(ours)
+
+    assert "waiting for a client" in told
+    assert "sybilion-mcp config" in told
+    assert (ended, rest) == (-signal.SIGINT, b"")
 
 
 def test_explain_tells_the_report_of_a_folder(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,26 @@ def test_a_server_over_http(client: str, monkeypatch: pytest.MonkeyPatch, capsys
         assert made["headers"].keys() == {"X-Sybilion-Api-Key"}
 
 
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://desk.example", "https://desk.example/mcp"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/mcp"),
+        ("https://desk.example/mcp/", "https://desk.example/mcp"),
+        ("https://desk.example/mcp", "https://desk.example/mcp"),
+        ("https://desk.example/forecasts/", "https://desk.example/forecasts"),
+    ],
+)
+def test_an_address_gets_the_path_where_servers_answer(
+    given: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "cursor", "--http", given]) == 0
+
+    captured = capsys.readouterr()
+    assert entry(captured.out)["url"] == url
+    assert ("answers at /mcp" in captured.err) is not url.endswith("/mcp")
+
+
 @pytest.mark.parametrize("url", ["desk.example", "http://", "https://[broken", "file:///tmp"])
 def test_what_is_no_address_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "cursor", "--http", url]) == 2

@@ -40,7 +40,7 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny job is left out where it is not what is tested."""
 
-    async def idle(_: Settings) -> Finding:
+    async def idle(*_: object) -> Finding:
         return ok("engine", "not asked")
 
     monkeypatch.setattr(command, "check_engine", idle)
@@ -123,7 +123,7 @@ def test_a_value_that_cannot_be_used_is_a_finding(
 
     told = capsys.readouterr().out
     assert code == 1
-    assert "spend" in told
+    assert "SYBILION_MCP_SPEND: Input should be" in told
     assert told.rstrip().endswith("1 problem and no warnings.")
     assert CANARY not in told
 
@@ -135,7 +135,7 @@ def test_a_value_that_cannot_be_used_is_a_finding(
         (200, ME, "account", "ok"),
         (200, ME | {"available_eur_cents": 0}, "account", "warning"),
         (200, {}, "account", "ok"),
-        (200, [], "account", "warning"),
+        (200, [], "account", "problem"),
         (401, {"error": "no"}, "account", "problem"),
         (403, {"error": "no"}, "account", "problem"),
         (307, {}, "account", "warning"),
@@ -147,6 +147,28 @@ async def test_the_free_call_says_whether_the_token_is_taken(status: int, body: 
         found = await check_service(Settings(api_base_url=address, api_token=CANARY))
 
     assert levels(found) == {"service": "ok", "clock": "ok", check: level}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("given", [{"api_token": CANARY}, {"backend": "sybilion"}])
+async def test_an_address_with_a_path_that_is_none_is_found(given: dict[str, str]) -> None:
+    """Given an address where a web server knows nothing of what is asked."""
+    with service(404, {"error": "no"}) as address:
+        found = await check_service(Settings.model_validate({"api_base_url": f"{address}/v2/", **given}))
+
+    assert levels(found) == {"service": "problem"}
+    assert f"{address}/v2 answers" in found[0].message
+    assert "the address alone" in found[0].action
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_an_address_with_what_each_call_adds_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYBILION_API_BASE_URL", "https://api.example/api/v1/")
+
+    assert main(["doctor"]) == 1
+    assert "SYBILION_API_BASE_URL: must end before /api/v1" in capsys.readouterr().out
 
 
 @pytest.mark.anyio

@@ -73,3 +73,17 @@ def test_of_two_secrets_the_longer_one_is_covered_whole() -> None:
     mask = Mask(Secrets(["abcdefgh", "abcdefghijk"]))
 
     assert mask.add(b"abcdefgh") + mask.add(b"ijk.") + mask.rest() == b"[token]****."
+
+
+@pytest.mark.parametrize("disguise", [str, *DISGUISES.values(), *UNSEEN.values()])
+@pytest.mark.parametrize("secret", [TOKEN, "plain-words-of-a-key"])
+def test_one_line_in_disguise_is_found_among_many_others(disguise: Disguise, secret: str) -> None:
+    """Given lines with letters beyond ASCII and percent signs around it."""
+    secrets = Secrets(["plain-words-of-a-key"])
+    lines = ["Öl, 80 % band …", "plain", "naïve – 100% sure"] * 20
+    with_one = [*lines[:31], f"a value {disguise(secret)} here", *lines[31:]]
+
+    assert not secrets.within({"lines": lines})
+    assert secrets.within({"lines": with_one})
+    assert secrets.within({"text": "\n".join(with_one)})
+    assert not tells(secrets.hide("\n".join(with_one)), secret)

@@ -1,6 +1,7 @@
 """What every forecasting backend can do, and how it fails."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,12 +20,13 @@ class BackendError(Exception):
 
     `operation` names the call for people: "submit", "artifact", … `backend` is the name of who failed, and
     `credential` where its token comes from; the client puts them there. `after_lost`: the answer to an earlier try of
-    the same call may have got lost.
+    the same call may have got lost. `last_seen`: what was known of the job before, in a sentence of ours.
     """
 
     backend = ""
     credential = "SYBILION_API_TOKEN"
     after_lost = False
+    last_seen = ""
 
     def __init__(self, operation: str, message: str) -> None:
         super().__init__(message)
@@ -80,6 +82,22 @@ class Sink(Protocol):
     async def restart(self) -> None: ...
 
     async def add(self, chunk: bytes) -> None: ...
+
+
+@dataclass
+class InMemory:
+    """A sink that holds what comes. Raises `TooLargeError` beyond `limit` bytes, where there is one."""
+
+    limit: int | None = None
+    content: bytearray = field(default_factory=bytearray)
+
+    async def restart(self) -> None:
+        self.content.clear()
+
+    async def add(self, chunk: bytes) -> None:
+        self.content += chunk
+        if self.limit is not None and len(self.content) > self.limit:
+            raise TooLargeError("artifact", self.limit)
 
 
 class Backend(Protocol):

@@ -9,11 +9,10 @@ import anyio.to_thread
 import httpx
 from pydantic import BaseModel
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, Sink, TransportError
+from sybilion_mcp.backends.base import AnswerError, BackendError, InMemory, Sink, TransportError
 from sybilion_mcp.backends.exchange import (
     MAX_ARTIFACT_BYTES,
     InTime,
-    Whole,
     always,
     attempts,
     opened,
@@ -102,7 +101,7 @@ class EomerClient:
 
     async def artifact(self, job_id: str, name: str) -> bytes:
         """The bytes of one file, as sent. Raises `TooLargeError` above 100 MiB."""
-        whole = Whole()
+        whole = InMemory()
         await self.download(job_id, name, whole)
         return bytes(whole.content)
 

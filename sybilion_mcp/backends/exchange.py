@@ -1,6 +1,7 @@
 """One request and its answer: bounded in size and time, with every failure told as a `BackendError`."""
 
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -10,8 +11,9 @@ from urllib.parse import quote
 import anyio
 import httpx
 import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from sybilion_mcp.backends.base import AnswerError, Sink, TooLargeError, TransportError
+from sybilion_mcp.backends.base import AnswerError, InMemory, Sink, TooLargeError, TransportError
 from sybilion_mcp.tracing import upstream
 
 MAX_ARTIFACT_BYTES = 100 * 1024 * 1024
@@ -22,6 +24,15 @@ RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses that pass by themselves, of what may be sent again."""
 
 InTime = Callable[[], bool]
+_log = logging.getLogger(__name__)
+
+
+def _told_of_retry(details: RetryDetails) -> None:
+    """In our log, and only where somebody asked for it: what is tried again mostly succeeds."""
+    _log.info("try %d failed, the next in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+
+
+set_on_retry_hooks((_told_of_retry,))
 
 
 def always() -> bool:
@@ -99,7 +110,7 @@ def attempts(seconds: float) -> AsyncIterator[stamina.Attempt]:
 
 async def read(operation: str, response: httpx.Response, limit: int = MAX_ANSWER_BYTES) -> bytes:
     """The body, never more than `limit` bytes of it in memory."""
-    whole = Whole()
+    whole = InMemory()
     await pour(operation, response, limit, whole)
     return bytes(whole.content)
 
@@ -118,19 +129,6 @@ async def pour(operation: str, response: httpx.Response, limit: int, into: Sink)
     if announced.isdecimal() and int(announced) != came:
         raise TransportError(operation, "unreadable_answer", sent=True)
     return came
-
-
-class Whole:
-    """What is small enough to be in memory."""
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-
-    async def restart(self) -> None:
-        self.content.clear()
-
-    async def add(self, chunk: bytes) -> None:
-        self.content += chunk
 
 
 async def _leaving(operation: str, content: bytes, in_time: InTime) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
 from typing import Any
 
@@ -17,11 +18,14 @@ from sybilion_mcp.doctor.installation import check_names, check_packages, check_
 from sybilion_mcp.doctor.money import check_eomer_key, check_spend, check_token
 from sybilion_mcp.doctor.service import check_service
 from sybilion_mcp.secret_text import Secrets
-from sybilion_mcp.settings import Settings
+from sybilion_mcp.settings import Settings, variable
 
 
-def doctor(flags: Mapping[str, Any], *, as_json: bool) -> int:
-    """Look at everything, with the flags of the command over the environment; 1 when there is a problem."""
+def doctor(flags: Mapping[str, Any], *, as_json: bool, executor: Executor | None = None) -> int:
+    """Look at everything, with the flags of the command over the environment; 1 when there is a problem.
+
+    `executor`: where the engine's tiny job runs; a worker of its own when none is given.
+    """
     findings = [check_python(), check_packages(), check_names(os.environ)]
     secrets: tuple[str, ...] = ()
     try:
@@ -30,19 +34,19 @@ def doctor(flags: Mapping[str, Any], *, as_json: bool) -> int:
         findings += _unusable(error)
     else:
         secrets = settings.secrets
-        findings += anyio.run(_examine, settings)
+        findings += anyio.run(_examine, settings, executor)
     text = _as_data(findings) if as_json else _as_text(findings)
     sys.stdout.write(Secrets(secrets).hide(text))
     return 1 if _count(findings, "problem") else 0
 
 
-async def _examine(settings: Settings) -> list[Finding]:
+async def _examine(settings: Settings, executor: Executor | None) -> list[Finding]:
     """What waits, waits at the same time."""
     engine: list[Finding] = []
     service: list[Finding] = []
 
     async def see_to_engine() -> None:
-        engine.append(await check_engine(settings))
+        engine.append(await check_engine(settings, executor))
 
     async def see_to_service() -> None:
         service.extend(await check_service(settings))
@@ -76,8 +80,8 @@ def _looked(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 def _unusable(error: ValidationError) -> Iterator[Finding]:
     for detail in error.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in detail["loc"])
-        yield problem("settings", f"{name}: {detail['msg']}", "Correct it; the server does not start like this.")
+        told = f"{variable(str(detail['loc'][0]))}: {detail['msg'].removeprefix('Value error, ')}"
+        yield problem("settings", told, "Correct it; the server does not start like this.")
 
 
 def _as_text(findings: Sequence[Finding]) -> str:

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import time
+from concurrent.futures import Executor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,8 +23,8 @@ _MONTHS = 40
 _INSTALL = "Run: pip install 'sybilion-mcp[engine]'"
 
 
-async def check_engine(settings: Settings) -> Finding:
-    """A made-up series, one month ahead, through the same wire as every other job."""
+async def check_engine(settings: Settings, executor: Executor | None = None) -> Finding:
+    """A made-up series, one month ahead, through the same wire as every other job; in `executor` if there is one."""
     if find_spec("statsforecast") is None:
         if settings.default_backend == "local":
             return problem("engine", "not installed, and it is the backend", _INSTALL)
@@ -31,7 +32,7 @@ async def check_engine(settings: Settings) -> Finding:
     start = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="sybilion-mcp-doctor-") as home:
-            status = await _tiny_job(Path(home))
+            status = await _tiny_job(Path(home), executor)
     except TimeoutError:
         return problem("engine", f"a tiny job was not done within {SECONDS:.0f} seconds", "See what else runs here.")
     except (OSError, RuntimeError, ImportError, BackendError, Refusal) as error:
@@ -41,8 +42,8 @@ async def check_engine(settings: Settings) -> Finding:
     return ok("engine", f"did a tiny job in {time.perf_counter() - start:.1f} s")
 
 
-async def _tiny_job(home: Path) -> str:
-    desk = Desk(Settings(home=home, backend="local"))
+async def _tiny_job(home: Path, executor: Executor | None) -> str:
+    desk = Desk(Settings(home=home, backend="local"), executor=executor)
     try:
         with anyio.fail_after(SECONDS):
             local = desk.backend("local")
@@ -51,7 +52,7 @@ async def _tiny_job(home: Path) -> str:
                 job = await local.job(job_id)
                 if job.finished:
                     return job.status
-                await anyio.sleep(_LOOK_SECONDS)
+                await anyio.sleep(_LOOK_SECONDS)  # jobs are looked at, they do not call
     finally:
         await desk.aclose()
 

@@ -4,18 +4,14 @@ import platform
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
-
-from pydantic import AliasChoices
 
 from sybilion_mcp import __version__
 from sybilion_mcp.doctor.finding import Finding, ok, problem, warning
-from sybilion_mcp.settings import Settings
+from sybilion_mcp.settings import known_names, unread_names
 
 _REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?\s*([<>=!~,.\d\s]*)")
 _BOUND = re.compile(r"(>=|<=|<|>|==|!=)\s*([\d.]+)")
-_OURS = ("SYBILION_", "EOMER_")
 
 
 def check_python() -> Finding:
@@ -72,25 +68,8 @@ def _release(text: str) -> tuple[int, ...]:
 
 def check_names(environment: Mapping[str, str]) -> Finding:
     """Names that look like ours and that nothing reads: most likely misspelt."""
-    known = known_names()
-    unread = sorted(name for name in environment if name.startswith(_OURS) and name not in known)
-    if not unread:
-        given = sorted(name for name in environment if name in known)
-        return ok("settings", f"set in the environment: {', '.join(given) or 'nothing'}")
-    told = []
-    for name in unread[:5]:
-        meant = get_close_matches(name, known, n=1, cutoff=0.7)
-        told.append(f"{name[:60]}{f' (did you mean {meant[0]}?)' if meant else ''}")
-    return warning("settings", f"nothing reads {', '.join(told)}", "Correct the name, or unset it.")
-
-
-def known_names() -> frozenset[str]:
-    """Every name of the environment that the settings read."""
-    names = set()
-    for field, about in Settings.model_fields.items():
-        alias = about.validation_alias
-        if isinstance(alias, AliasChoices):
-            names |= {choice for choice in alias.choices if isinstance(choice, str) and choice.isupper()}
-        else:
-            names.add(f"{Settings.model_config['env_prefix']}{field}".upper())
-    return frozenset(names)
+    unread = unread_names(environment)
+    if unread:
+        return warning("settings", f"nothing reads {', '.join(unread)}", "Correct the name, or unset it.")
+    given = sorted({name.upper() for name in environment} & known_names())
+    return ok("settings", f"set in the environment: {', '.join(given) or 'nothing'}")

@@ -19,6 +19,9 @@ from sybilion_mcp.settings import Settings
 SECONDS = 5.0
 MOST_BYTES = 1_000_000
 CLOCK = timedelta(minutes=5)
+NOT_FOUND = 404
+_ALONE = "Set SYBILION_API_BASE_URL to the address alone, as https://api.sybilion.dev, or leave it out."
+_LATER = "Try again later; if it stays, check SYBILION_API_BASE_URL."
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -29,7 +32,7 @@ async def check_service(settings: Settings) -> list[Finding]:
     address = _address(settings.api_base_url)
     if address is None:
         return [problem("service", "SYBILION_API_BASE_URL is no address", "Give it as https://api.sybilion.dev.")]
-    shown = f"{address.scheme}://{address.netloc}"
+    shown = f"{address.scheme}://{address.netloc}{address.path.rstrip('/')}"
     token = settings.api_token.get_secret_value().strip() if settings.api_token else ""
     findings = []
     if address.scheme == "http" and address.hostname not in _LOOPBACK:
@@ -40,6 +43,9 @@ async def check_service(settings: Settings) -> list[Finding]:
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
         action = "See to the network or SYBILION_API_BASE_URL; until then --backend local works without it."
         return [*findings, problem("service", f"{shown} {_why(error)}", action)]
+    if response.status_code == NOT_FOUND:
+        told = f"{shown} answers, but there is no Sybilion API there (HTTP 404)"
+        return [*findings, problem("service", told, _ALONE)]
     findings.append(ok("service", f"{shown} answers"))
     findings += _clock(response, utc_now())
     return [*findings, *_judged(response, body, asked_with_token=bool(token))]
@@ -106,11 +112,11 @@ def _judged(response: httpx.Response, body: bytes, *, asked_with_token: bool) ->
     status = response.status_code
     if not asked_with_token:
         if not response.is_success:
-            yield warning("service", f"it answers with HTTP {status}", "Try again later.")
+            yield warning("service", f"it answers with HTTP {status}", _LATER)
     elif status in (401, 403):
         yield problem("account", f"the token is refused (HTTP {status})", "Make a new API key and set it.")
     elif not response.is_success:
-        yield warning("account", f"nobody can tell: HTTP {status}", "Try again later; see SYBILION_API_BASE_URL.")
+        yield warning("account", f"nobody can tell: HTTP {status}", _LATER)
     else:
         yield _account(body)
 
@@ -119,7 +125,7 @@ def _account(body: bytes) -> Finding:
     try:
         account = Account.model_validate_json(body)
     except ValidationError:
-        return warning("account", "the answer is none of this service", "See SYBILION_API_BASE_URL.")
+        return problem("account", "what answers is not the Sybilion API", _ALONE)
     available = account.available_eur_cents
     if available is None:
         return ok("account", "the token is taken")

@@ -169,7 +169,7 @@ class Engine:
 
     async def _renew_leases(self) -> None:
         while self._tasks:
-            await asyncio.sleep(LEASE_SECONDS / 3)
+            await asyncio.sleep(LEASE_SECONDS / 3)  # where one renewal fails, the next is in time
             try:
                 await self._table.renew(list(self._tasks))
             except SQLAlchemyError as failure:  # such as a database that stays locked; the next round may succeed
@@ -203,7 +203,8 @@ class Engine:
     async def _linger(self, began: float) -> None:
         """A job runs for as long as the terms say at least."""
         if self._terms is not None:
-            await asyncio.sleep(began + self._terms.job_seconds - asyncio.get_running_loop().time())
+            left = began + self._terms.job_seconds - asyncio.get_running_loop().time()
+            await asyncio.sleep(left)  # a sandbox shows clients a job that takes its time
 
     async def _compute(self, slot: Slot, request: str) -> dict[str, bytes]:
         """The job's artifacts, or `JobFailure`."""

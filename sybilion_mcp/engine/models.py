@@ -92,7 +92,7 @@ def fit(history: Floats, thorough: Sequence[str] = ()) -> FittedModels:
         try:
             with np.errstate(all="ignore"):
                 fitted[name] = model(history[start:] / scale)
-        except Exception:  # noqa: BLE001 - a model may raise anything; it is named in the result
+        except Exception:  # noqa: BLE001 — a model may raise anything; it is named in the result
             left_out.append(name)
     return FittedModels(start, scale, fitted, tuple(left_out))
 
@@ -109,7 +109,7 @@ def forecast(fitted: FittedModels, history: Floats, horizon: int) -> Members:
         try:
             with np.errstate(all="ignore"):
                 values = np.asarray(model(scaled, horizon), dtype=np.float64)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 — as when it is fitted
             left_out.append(name)
             continue
         if values.shape == (horizon,):

@@ -57,7 +57,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._running: _Process | None = None
+        self._running: Process | None = None
 
     def submit(self, call: Callable[..., Result], *arguments: object) -> Future[Result]:
         if self._running is not None:
@@ -65,7 +65,7 @@ class Worker:
                 return self._running.pool.submit(call, *arguments)
             except BrokenExecutor:  # it died between two calls: this one never began
                 self._running.hang_up()
-        self._running = _Process.start()
+        self._running = Process.start()
         return self._running.pool.submit(call, *arguments)
 
     async def end(self, *, at_once: bool) -> None:
@@ -84,13 +84,15 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class Process:
+    """A process for one call after another, which ends with its lifeline."""
+
     pool: ProcessPoolExecutor
     lifeline: Connection
     process: BaseProcess
 
     @classmethod
-    def start(cls) -> "_Process":
+    def start(cls) -> "Process":
         """Raises `OSError` or `RuntimeError` when no process could be started."""
         _start_tracker()
         context = multiprocessing.get_context("spawn")
@@ -99,7 +101,7 @@ class _Process:
         try:
             with reading:  # the process has its own copy once it is started
                 return cls(pool, writing, _first_process(pool))
-        except BaseException:
+        except BaseException:  # whatever kept it from starting leaves no pipe open and no pool
             writing.close()
             pool.shutdown(wait=False)
             raise

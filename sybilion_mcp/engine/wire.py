@@ -2,24 +2,30 @@
 
 import hashlib
 import json
+import logging
 import re
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 
 import anyio
+from sqlalchemy.exc import DBAPIError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sybilion_mcp.contract import engine_faults
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import MAX_BODY_BYTES
 from sybilion_mcp.engine.answers import Detail, ErrorBody, InvalidBody
 from sybilion_mcp.engine.gate import Gate
+from sybilion_mcp.engine.library import LibraryError
+from sybilion_mcp.hints import Refusal
 
 TOKEN = re.compile(r"Bearer (sk_ops_\S+)", re.IGNORECASE)
+_log = logging.getLogger(__name__)
 BODY_SECONDS = 20.0  # in which a whole body must have come
 
 
@@ -81,8 +87,16 @@ async def refused(request: Request, failure: Exception) -> Response:
     return error_answer(request, failure.status_code, failure.detail, failure.headers)
 
 
-async def crashed(request: Request, _: Exception) -> Response:
-    return error_answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+async def crashed(request: Request, failure: Exception) -> Response:
+    _log.warning("a request to the embedded engine failed: %s", type(failure).__name__)
+    return error_answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, _fault(failure))
+
+
+def _fault(failure: Exception) -> str:
+    if isinstance(failure, LibraryError):
+        return engine_faults.DRIVER_FOLDER
+    unusable = isinstance(failure, Refusal) and failure.code == "storage_failed"
+    return engine_faults.FILES if unusable or isinstance(failure, OSError | DBAPIError) else "internal error"
 
 
 def error_answer(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from multiprocessing.connection import Connection
 
 from sybilion_mcp.engine.candidate import Candidate
@@ -26,6 +27,12 @@ def start_worker(lifeline: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(SINGLE_THREADED, "1"))
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True, name="lifeline").start()
+
+
+def warm_up() -> None:
+    """Import what the first job would have to wait for."""
+    for name in ("sybilion_mcp.engine.pipeline", "statsforecast.models"):
+        import_module(name)
 
 
 def run_job(request: str, candidates: tuple[Candidate, ...] = ()) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from sybilion_mcp import __version__
 from sybilion_mcp.http.caller import caller_of
-from sybilion_mcp.http.desks import CallerDesks
+from sybilion_mcp.http.desks import CallerDesks, Keyed
 from sybilion_mcp.http.gate import BODY_SECONDS, Gate
 from sybilion_mcp.http.oauth import Issuer, JwtVerifier, is_loopback, is_secure
 from sybilion_mcp.http.state_key import state_key
@@ -62,9 +62,10 @@ def build_app(settings: Settings, place: Place, desks: CallerDesks, *, body_seco
     Raises `ValueError` for settings that do not fit together, `OSError` where the data folder cannot be used.
     """
     issuer = issuer_of(settings, place)
+    local = is_local(settings, place)
     server = build_server(
         settings,
-        seats=desks,
+        seats=desks if local else Keyed(desks),
         request_state_security=RequestStateSecurity(keys=[state_key(settings.home)], bind_principal=_principal(desks)),
         auth=_auth(issuer, settings, place),
         token_verifier=JwtVerifier(issuer) if issuer else None,
@@ -78,7 +79,7 @@ def build_app(settings: Settings, place: Place, desks: CallerDesks, *, body_seco
         max_request_body_size=MAX_BODY_BYTES,
         transport_security=_security(settings, place),
     )
-    keyless = is_local(settings, place) or issuer is not None
+    keyless = local or issuer is not None  # who has no token either is told first where tokens are given
     scopes = issuer.scopes if issuer else ()
     return Gate(app, PATH, keyless=keyless, scopes=scopes, body_seconds=body_seconds)
 

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, field
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Scope
 
-KEY_HEADER = "x-sybilion-api-key"
-_PLAUSIBLE = re.compile(r"[!-~]{8,256}")
+_KEY_HEADER = b"x-sybilion-api-key"
+KEY_MISSING = "Send your own key of the Sybilion API in the header X-Sybilion-Api-Key."
+_PLAUSIBLE = re.compile(r"[!-\[\]-~]{8,128}")
 
 
 class ImplausibleKey(ValueError):
@@ -29,9 +30,9 @@ class Caller:
         return hashlib.sha256(json.dumps([base_url, self.key, self.person]).encode()).hexdigest()
 
 
-def key_in(headers: Headers) -> str | None:
+def key_in(scope: Scope) -> str | None:
     """The key that a request brings. Raises `ImplausibleKey` for what cannot be one, and for several."""
-    given = headers.getlist(KEY_HEADER)
+    given: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == _KEY_HEADER]
     if not given:
         return None
     if len(given) > 1 or not _PLAUSIBLE.fullmatch(given[0]):
@@ -43,8 +44,8 @@ def caller_of(request: Request) -> Caller:
     """Who made a request that has come in; see `key_in`."""
     user = request.scope.get("user")
     if not isinstance(user, AuthenticatedUser):
-        return Caller(key_in(request.headers))
+        return Caller(key_in(request.scope))
     token = user.access_token
     assert token.claims is not None
     assert token.subject is not None
-    return Caller(key_in(request.headers), (str(token.claims["iss"]), token.subject))
+    return Caller(key_in(request.scope), (str(token.claims["iss"]), token.subject))

@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_REQUEST
 from pydantic import SecretStr
 from starlette.requests import Request
 
 from sybilion_mcp.clock import utc_now, utc_today
-from sybilion_mcp.http.caller import Caller, caller_of
+from sybilion_mcp.http.caller import KEY_MISSING, Caller, caller_of, key_in
 from sybilion_mcp.known_secrets import keep_callers, let_callers_go
 from sybilion_mcp.secret_text import looks_like_one
 from sybilion_mcp.service.desk import Desk
@@ -122,6 +124,23 @@ class CallerDesks:
         if caller != Caller() or not self._files:
             own["allow_dirs"] = ()
         return self._settings.model_copy(update=own)
+
+
+class Keyed:
+    """The same desks for callers who bring a key, be they known to an authorization server or not."""
+
+    def __init__(self, desks: CallerDesks) -> None:
+        self._desks = desks
+
+    def seat(self, request: object) -> AbstractAsyncContextManager[Desk]:
+        """Raises `MCPError` without a key. Whose token does not hold was told so before."""
+        assert isinstance(request, Request)
+        if key_in(request.scope) is None:
+            raise MCPError(INVALID_REQUEST, f"key_missing: {KEY_MISSING}")
+        return self._desks.seat(request)
+
+    async def aclose(self) -> None:
+        await self._desks.aclose()
 
 
 def _unlike(secrets: Iterable[str]) -> list[str]:

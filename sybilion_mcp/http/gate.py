@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import anyio
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sybilion_mcp.http.caller import ImplausibleKey, key_in
+from sybilion_mcp.http.caller import KEY_MISSING, ImplausibleKey, key_in
 
 BODY_SECONDS = 20.0
 """In which a whole body must have come."""
@@ -64,13 +64,13 @@ class Gate:
             # No session, so no stream of messages that a GET could open and no session that a DELETE could end.
             return _told(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Only POST.", {"allow": "POST"})
         try:
-            key = key_in(Headers(scope=scope))
+            key = key_in(scope)
         except ImplausibleKey:
             wrong = "X-Sybilion-Api-Key must be there once and hold an API key: 8 to 256 visible ASCII characters."
             return _told(HTTPStatus.BAD_REQUEST, "implausible_key", wrong)
         if key is None and not self._keyless:
-            missing = "Send your own key of the Sybilion API in the header X-Sybilion-Api-Key."
-            return _told(HTTPStatus.UNAUTHORIZED, "key_missing", missing, {"www-authenticate": "X-Sybilion-Api-Key"})
+            challenge = {"www-authenticate": "X-Sybilion-Api-Key"}
+            return _told(HTTPStatus.UNAUTHORIZED, "key_missing", KEY_MISSING, challenge)
         return None
 
     def _challenging(self, send: Send) -> Send:

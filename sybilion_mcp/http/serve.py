@@ -1,6 +1,7 @@
 """`serve --transport http`: the application under uvicorn, until it is told to end."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -49,6 +50,8 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
         AppStatus.enable_automatic_graceful_drain = False  # which would cut off answers that are under way
         signal.signal(signal.SIGTERM, _end)
         _allow_more_files()
+        gc.collect()
+        gc.freeze()  # what is imported stays: looking through it again and again would take a sixth of every call
         _say(settings, place)
         with suppress(KeyboardInterrupt):  # the other way to end it
             Server(config, desks).run(sockets=[listener])

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
 from typing import TypeVar
 
 from sybilion_mcp.keywords.match import find, split_compounds
@@ -75,10 +77,13 @@ def suggest(
     had = {_key(keyword[:_READ_CHARS], known) for keyword in existing if keyword.strip()}
     room = max(0, min(limit, MAX_KEYWORDS - len(had)))
     order = _DEMAND_ORDER if kind == "demand" else _ORDER
-    picked = _pick(_by_priority(_candidates(main, side, lists), _regional(main, place, lists), order), had, room, known)
+    picked = _pick(_by_priority(_candidates(main, side, lists), _regional(main, place, lists), order), had, room)
+    groups: dict[str, tuple[str, ...]] = dict.fromkeys(ROLES, ())
+    for term, role in picked.items():
+        groups[role] += (term,)
     return Suggestion(
         keywords=tuple(picked),
-        groups={role: terms for role in ROLES if (terms := tuple(t for t, r in picked.items() if r == role))},
+        groups={role: terms for role, terms in groups.items() if terms},
         topics=tuple(topic.names[0] for topic in main + side),
         known=bool(main),
         ask=_questions(main, kind, bool(region.strip() or place), not lists.units.isdisjoint(all_words), lists),
@@ -112,8 +117,7 @@ def _region(region: str, title: str, known: Vocabulary) -> Region | None:
         named = find(words(region, known.spelling), known.region_phrases)
         coded = [place.id for place in known.regions.values() if code in place.codes]
         return next((known.regions[name] for name in (*coded, *named)), None)
-    capitals = {name for place in known.regions.values() for name in place.names if name.isupper()}
-    text = ["" if (word.upper() in capitals and not word.isupper()) else word for word in raw_words(title)]
+    text = ["" if (word.upper() in known.capitals and not word.isupper()) else word for word in raw_words(title)]
     named = find([normal(word, known.spelling) for word in text], known.region_phrases)
     return known.regions[named[0]] if named else None
 
@@ -142,14 +146,14 @@ def _by_priority(
     return first + _take_turns([[(term, role) for term in terms[role]] for role in order])
 
 
-def _pick(ranked: Iterable[tuple[str, str]], had: set[str], room: int, known: Vocabulary) -> dict[str, str]:
+def _pick(ranked: Iterable[tuple[str, str]], had: set[str], room: int) -> dict[str, str]:
     """The first `room` terms that say something new, term → role."""
     picked: dict[str, str] = {}
     seen = set(had)
     for term, role in ranked:
         if len(picked) >= room:
             break
-        key = _key(term, known)
+        key = _own_key(term)
         if key not in seen:
             seen.add(key)
             picked[term] = role
@@ -159,6 +163,12 @@ def _pick(ranked: Iterable[tuple[str, str]], had: set[str], room: int, known: Vo
 def _key(keyword: str, known: Vocabulary) -> str:
     """Equal for "Electricity Price" and "electricity prices"."""
     return " ".join(words(keyword, known.spelling)) or keyword.strip().casefold()
+
+
+@cache
+def _own_key(term: str) -> str:
+    """The same for a term of the vocabulary, of which there are only so many."""
+    return _key(term, vocabulary())
 
 
 def _questions(main: Sequence[Topic], kind: str, placed: bool, unit_given: bool, lists: Words) -> tuple[str, ...]:
@@ -172,5 +182,4 @@ def _questions(main: Sequence[Topic], kind: str, placed: bool, unit_given: bool,
 
 def _take_turns(rows: Sequence[Sequence[T]]) -> list[T]:
     """First items, then second items, …"""
-    longest = max((len(row) for row in rows), default=0)
-    return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+    return [one for turn in zip_longest(*rows) for one in turn if one is not None]

@@ -74,6 +74,8 @@ class Vocabulary:
     phrases: Phrases
     region_phrases: Phrases
     endings: Terms
+    capitals: frozenset[str]
+    """Names of regions that are words of another kind in small letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def vocabulary() -> Vocabulary:
         phrases=index_phrases(named, spelling),
         region_phrases=index_phrases(places, spelling),
         endings=_terms(_table(lists["compounds"])["endings"]),
+        capitals=frozenset(name for place in regions.values() for name in place.names if name.isupper()),
     )
 
 
@@ -130,9 +133,15 @@ def word_lists() -> Words:
     )
 
 
-def terms_for(topic: Topic, role: str) -> list[str]:
+def terms_for(topic: Topic, role: str) -> Terms:
     """A topic's terms for a role, best first: its own, its neighbours', its parent's, its area's."""
+    return _terms_for(topic.id, role)
+
+
+@cache
+def _terms_for(name: str, role: str) -> Terms:
     known = vocabulary()
+    topic = known.topics[name]
     terms = list(topic.roles[role])
     if role == "cost_inputs":
         terms += [known.topics[name].roles["direct"][0] for name in topic.uses]
@@ -142,7 +151,7 @@ def terms_for(topic: Topic, role: str) -> list[str]:
     if role != "direct":
         terms += [term for name in topic.part_of for term in known.topics[name].roles[role]]
         terms += known.areas[topic.area].roles[role]
-    return terms
+    return tuple(terms)
 
 
 def _pull(topic: Topic) -> str:

@@ -13,7 +13,10 @@ from sybilion_mcp.outside import visible_json
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller may say about a forecast beside the numbers. None means not said."""
+    """What a caller may say about a forecast beside the numbers. None means not said.
+
+    Texts are kept without the white space around them, which would make the same question another one.
+    """
 
     title: str | None = None
     description: str | None = None
@@ -27,10 +30,21 @@ class Options:
     categories: Sequence[int] | None = None
     driver_limit: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, said in stripped({"title": self.title, "description": self.description}).items():
+            object.__setattr__(self, name, said)
+        if self.keywords is not None:
+            object.__setattr__(self, "keywords", [one.strip() for one in self.keywords])
+
     def given(self) -> dict[str, object]:
         """Argument → value, as JSON takes it, of what was said."""
         said = ((name, getattr(self, name)) for name in self.__slots__)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said if value is not None}
+
+
+def stripped(texts: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The same texts without the white space around them."""
+    return {name: None if text is None else text.strip() for name, text in texts.items()}
 
 
 @dataclass(frozen=True, slots=True)

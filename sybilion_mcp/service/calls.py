@@ -5,11 +5,11 @@ one id. Later it has to be agreed to again, as another call.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import uuid4
 
 import anyio
@@ -21,10 +21,12 @@ from sybilion_mcp.contract.request import encode
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.account import account_name, identify
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.spend import ON_LOCAL, Expectation, beyond_cap, euros, over_cap, pass_gate
+from sybilion_mcp.service.spend import Expectation, beyond_cap, euros, over_cap, pass_gate, too_poor
 from sybilion_mcp.service.tariffs import Tariff, expectation, price_of
 from sybilion_mcp.store.entries import Call
 from sybilion_mcp.store.records import OverCap, timestamp
+
+_log = logging.getLogger(__name__)
 
 ANSWERS_FOR = timedelta(days=1)
 """So long an answer that was paid for answers the same question again, and so long holds what a person agreed to."""
@@ -35,8 +37,8 @@ USAGE_SECONDS = 5.0
 _NEAR = timedelta(minutes=15)
 """A charge this close to a call may be the call's: clocks differ."""
 _LOOKED_AT = 50
-_NEVER_TAKEN = frozenset({400, 404, 405, 413, 415, 422})
-"""What the service answers to a request that it never takes, however often it is sent."""
+_NEVER_TAKEN = frozenset({400, 413, 415, 422})
+"""What the service says, in words of its own, to a request that it never takes, however often it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Cost:
 class Answered:
     """`reused`: this very question was answered before, then, and nothing was sent. `cost` is None where it is free.
 
-    `most_eur_cents`: what it might have cost.
+    `most_eur_cents`: what it might have cost. `earlier`: about a try of another day that may have been charged too.
     """
 
     answer: Mapping[str, object]
@@ -84,6 +86,7 @@ class Answered:
     asked_at: str
     cost: Cost | None
     most_eur_cents: int = 0
+    earlier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +118,20 @@ async def ask(desk: Desk, question: Question) -> Answered:
             "Call again with the same arguments: the user is asked about it as it is now. Nothing was sent.",
         )
     new = Call(str(uuid4()), request_hash, "open", question.tariff.operation, question.backend, account, 0, "")
-    about = ("call", request_hash, question.max_cost_eur_cents)
-    return await desk.shared.once(about, partial(_asked, desk, backend, question, new))
+
+    async def asked() -> list[Answered]:
+        answered = await _asked(desk, backend, question, new)
+        return [replace(answered, reused=True), answered]
+
+    answers = await desk.shared.once(("call", request_hash, question.max_cost_eur_cents), asked)
+    return answers.pop() if len(answers) > 1 else answers[0]  # the first who is there to hear it is told the charge
 
 
 async def offer(desk: Desk, question: Question) -> CallOffer | None:
     """What to ask a person before the question is sent.
 
-    None where there is nothing to ask: it is free, forbidden, over the cap or the caller's limit, agreed to already, or
-    answered. Raises `Refusal` and `BackendError` as `ask` does.
+    None where there is nothing to ask: it is free, forbidden, over the cap, the caller's limit or what the account
+    has, agreed to already, or answered. Raises `Refusal` and `BackendError` as `ask` does.
     """
     settings = desk.settings
     if question.backend == "local" or settings.read_only or settings.spend != "ask":
@@ -137,6 +145,8 @@ async def offer(desk: Desk, question: Question) -> CallOffer | None:
     high, limit = expected.eur_cents[1], question.max_cost_eur_cents
     if (limit is not None and limit < high) or await beyond_cap(desk, high) is not None:
         return None
+    if await too_poor(desk, expected) is not None:
+        return None
     text = (
         f"Pay for this {question.tariff.what} on the Sybilion service?\n{question.about}\n"
         f"Expected: {euros(expected)} ({expected.basis}); each {question.tariff.unit} that comes is billed\n"
@@ -145,25 +155,12 @@ async def offer(desk: Desk, question: Question) -> CallOffer | None:
     return CallOffer(text, request_hash, expected, question.tariff.what)
 
 
-def declined(offer: CallOffer, action: str) -> Refusal:
-    """What to answer when the person who was asked did not agree."""
-    did = "declined" if action == "decline" else "did not agree"
-    return Refusal(
-        "spend_refused",
-        f"The user was asked to pay {euros(offer.expected)} for this {offer.what} and {did}. "
-        "Nothing was sent or charged.",
-        'Do not ask again unless the user wants to. Use backend="local", which is free.',
-        changes=ON_LOCAL,
-    )
-
-
 async def _asked(desk: Desk, backend: SybilionBackend, question: Question, new: Call) -> Answered:
     store = desk.store.calls
     standing = await store.current(new.request_hash)
     if standing is not None and standing.answer is not None and _stands(standing, desk.now()):
         return _reused(standing)
     agreed = standing is not None and _stands(standing, desk.now())
-    going_on = agreed
     expected = await _expected(desk, question)
     lost = "" if agreed else _lost(standing)
     cheaper, what = lost + await _cheaper(desk, question), question.tariff.what
@@ -171,33 +168,41 @@ async def _asked(desk: Desk, backend: SybilionBackend, question: Question, new: 
     await pass_gate(
         desk, expected, question.max_cost_eur_cents, unasked=unasked, what=what, cheaper=cheaper, agreed=agreed
     )
-    call = standing
+    call, mine = standing, False
     if call is None or not agreed:
         new = replace(new, expected_eur_cents=expected.eur_cents[1], created_at=timestamp(desk.now()))
         try:
-            call = await store.begin(new, replaces=standing, cap_eur_cents=desk.settings.spend_cap_eur_cents)
+            call, mine = await store.begin(new, replaces=standing, cap_eur_cents=desk.settings.spend_cap_eur_cents)
         except OverCap as over:
             raise await over_cap(desk, over.spent, expected, what=what, cheaper=cheaper) from over
         if call.answer is not None:  # another process was faster
             return _reused(call)
-        going_on = going_on or call.created_at != new.created_at
-    return await _sent(desk, backend, question, call, going_on=going_on)
+    if not mine and not await store.join(call.request_id):
+        return await _asked(desk, backend, question, new)  # another process was told something meanwhile
+    return replace(await _sent(desk, backend, question, call), earlier=lost)
 
 
-async def _sent(desk: Desk, backend: SybilionBackend, question: Question, call: Call, *, going_on: bool) -> Answered:
-    """The answer to a call that is written down. `going_on`: it was sent before, so that it may be charged already."""
+async def _sent(desk: Desk, backend: SybilionBackend, question: Question, call: Call) -> Answered:
+    """The answer to a call that is written down. It reaches who paid for it even where it cannot be kept."""
+    price = await price_of(desk, question.tariff)
     try:
         answer = await _send(backend, question, call.request_id)
     except BackendError as error:
-        if _charged_nothing(error, going_on=going_on):
-            await desk.store.calls.refuse(call.request_id)
+        never_taken = isinstance(error, AnswerError) and error.status in _NEVER_TAKEN and error.text != ""
+        if never_taken or not (error.after_lost or may_be_done(error)):
+            await desk.store.calls.refuse(call.request_id, never_taken=never_taken)
         raise
-    price = await price_of(desk, question.tariff)
     units = len(answer.drivers if isinstance(answer, DriverRanking) else answer.alerts)
     content, at = answer.model_dump(mode="json"), timestamp(desk.now())
-    with anyio.CancelScope(shield=True):
-        await desk.store.calls.put_answer(call.request_id, content, at, units, price.of(units))
-    told = await _booked(desk, backend, call, units)
+    told = None
+    try:
+        with anyio.CancelScope(shield=True):
+            first = await desk.store.calls.put_answer(call.request_id, content, at, units, price.of(units))
+        if not first:  # another try of the same id brought it, and told what it cost
+            return Answered(content, True, call.created_at, Cost(price.of(units), False, price.basis))
+        told = await _booked(desk, backend, call, units)
+    except Refusal as error:  # the same question goes on under the same id, so that it is charged once
+        _log.warning("what came of the paid call %s could not be written down: %s", call.request_id, error)
     cost = Cost(price.of(units), False, price.basis) if told is None else Cost(told, True, "")
     return Answered(content, False, call.created_at, cost, call.expected_eur_cents)
 
@@ -212,12 +217,6 @@ async def _send(backend: SybilionBackend, question: Question, request_id: str) -
     if question.tariff.operation == "drivers":
         return await backend.rank_drivers(dict(question.body), request_id)
     return await backend.alerts(dict(question.body), request_id)
-
-
-def _charged_nothing(error: BackendError, *, going_on: bool) -> bool:
-    if isinstance(error, AnswerError) and error.status in _NEVER_TAKEN:
-        return True
-    return not (going_on or error.after_lost or may_be_done(error))
 
 
 async def _booked(desk: Desk, backend: SybilionBackend, call: Call, units: int) -> int | None:
@@ -241,13 +240,13 @@ def _fits(event: UsageEvent, call: Call, units: int) -> bool:
 
 def _stands(call: Call, now: datetime) -> bool:
     """Whether a call answers its question, or goes on as it was agreed to."""
-    since = {"answered": call.answered_at, "open": call.created_at}.get(call.state)
+    since = {"answered": call.answered_at, "refused": None}.get(call.state, call.created_at)
     return since is not None and now - datetime.fromisoformat(since) < ANSWERS_FOR
 
 
 def _lost(standing: Call | None) -> str:
     """What to say before a question is paid for whose last try was sent too long ago to go on, and not answered."""
-    if standing is None or standing.state != "open":
+    if standing is None or standing.state not in ("open", "joined"):
         return ""
     cost = f"up to {standing.expected_eur_cents / 100:.2f} EUR"
     return f"An earlier try on {standing.created_at[:10]} may have been charged already, {cost}; this one costs anew. "

@@ -1,12 +1,9 @@
-"""What lies under the embedded engine: a data folder that cannot be used is told as that, not as a fault of the engine.
+"""What lies under the embedded engine: a data folder that cannot be used is told as that, not as the engine's fault."""
 
-The engine answers as a service does, so its answer alone does not say why it failed.
-"""
-
-import logging
 from typing import TYPE_CHECKING
 
 from sybilion_mcp.backends.base import AnswerError, BackendError
+from sybilion_mcp.contract import engine_faults
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.service.calls import Answered, Question, ask
 from sybilion_mcp.service.desk import Desk
@@ -14,36 +11,28 @@ from sybilion_mcp.service.desk import Desk
 if TYPE_CHECKING:
     from sybilion_mcp.engine.library import DriverLibrary
 
-log = logging.getLogger(__name__)
-
 
 async def answered_by(desk: Desk, question: Question) -> Answered:
     """Raises `Refusal` and `BackendError` as `ask` does, and `storage_failed` where the engine's files fail."""
     try:
         return await ask(desk, question)
     except BackendError as error:
-        await tell_of_storage(desk, error)
+        tell_of_storage(error)
         raise
 
 
-async def tell_of_storage(desk: Desk, error: BackendError) -> None:
-    """Raises `Refusal` where the embedded engine failed for want of its files."""
-    if error.backend != "local" or not isinstance(error, AnswerError) or error.status < 500 or desk.engine is None:
+def tell_of_storage(error: BackendError) -> None:
+    """Raises `Refusal` where the embedded engine says that it failed for want of its files."""
+    if error.backend != "local" or not isinstance(error, AnswerError):
         return
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        await desk.engine.look()
-        await _library(desk).contents()
-    except (OSError, SQLAlchemyError) as cause:
-        log.warning("the embedded engine cannot use its files: %s", type(cause).__name__)
+    if error.text == engine_faults.FILES:
         raise Refusal(
             "storage_failed",
             "The embedded engine cannot open or write its files in the data folder.",
             "SYBILION_MCP_HOME must name a folder that the user of this server may write to, with room on its disk, "
             "and engine.db and drivers.db in it must not be damaged. Correct that and try again.",
         ) from error
-    except ValueError:  # a row of the driver folder that nobody can read
+    if error.text == engine_faults.DRIVER_FOLDER:
         raise Refusal(
             "storage_failed",
             "The user's driver folder could not be read.",

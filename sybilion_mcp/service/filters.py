@@ -69,7 +69,7 @@ async def _catalogue(desk: Desk, backend: str, kind: Kind) -> tuple[KeptCatalogu
         try:
             items = (await desk.sybilion(backend).catalogue(kind)).items
         except BackendError as error:
-            await tell_of_storage(desk, error)
+            tell_of_storage(error)
             raise
         return KeptCatalogue({one.id: one.name for one in items}, ""), False
     source = desk.settings.api_base_url.lower().rstrip("/")

@@ -10,7 +10,7 @@ from math import ceil
 import anyio
 
 from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TransportError
-from sybilion_mcp.contract.jobs import Job, is_job_id
+from sybilion_mcp.contract.jobs import JOB_STATUSES, Job, is_job_id
 from sybilion_mcp.eomer_words import EOMER_WORDS
 from sybilion_mcp.hint_words import ON_LOCAL, words_of
 from sybilion_mcp.hints import Refusal, Subject, explain
@@ -97,7 +97,7 @@ async def follow(desk: Desk, job_id: str, wait_seconds: float, progress: Progres
         pace = LOCAL_PACE if known.backend == "local" else HOSTED_PACE
         look = looking(desk, backend, job_id, remembered=job is not None)
         with desk.looks.watching((known.backend, job_id), look, pace) as watcher:
-            job = await _first(watcher, known.backend, end)
+            job = await _first(watcher, known, end)
             with suppress(BackendError), desk.waits.until(until):
                 while not job.finished:
                     waited = anyio.current_time() - began
@@ -117,6 +117,14 @@ class _Known:
     backend: str
     submission: Submission | None
     expected: Expectation
+    seen_at: str | None = None
+
+    @property
+    def last_seen(self) -> str:
+        if self.job is None or self.job.status not in JOB_STATUSES:
+            return ""
+        at = f" ({self.seen_at[:16].replace('T', ' ')} UTC)" if self.seen_at else ""
+        return f"When last seen{at} the job was {self.job.status}."
 
 
 async def _known(desk: Desk, job_id: str) -> _Known:
@@ -128,18 +136,25 @@ async def _known(desk: Desk, job_id: str) -> _Known:
         stored = await desk.store.job(job_id) or await whose.found(desk, job_id)
         submission = await desk.store.submission_of(job_id)
         backend = stored.backend if stored else desk.settings.default_backend
-        return _Known(stored.job if stored else None, backend, submission, await _expected(desk, backend, submission))
+        expected = await _expected(desk, backend, submission)
+        if stored is None:
+            return _Known(None, backend, submission, expected)
+        return _Known(stored.job, backend, submission, expected, stored.seen_at)
 
     return await desk.shared.once(("known", job_id), read)
 
 
-async def _first(watcher: Watcher, backend: str, end: float) -> Job:
+async def _first(watcher: Watcher, known: _Known, end: float) -> Job:
     """The look that a caller came for. Raises `BackendError`, also when it has not come in the end."""
-    with anyio.CancelScope(deadline=end):
-        return await watcher.latest()
-    error = TransportError("job", "timed_out", sent=True)
-    error.backend = backend
-    raise error
+    try:
+        with anyio.CancelScope(deadline=end):
+            return await watcher.latest()
+        error = TransportError("job", "timed_out", sent=True)
+        error.backend = known.backend
+        raise error
+    except BackendError as error:
+        error.last_seen = known.last_seen
+        raise
 
 
 def poll_after(expected: Expectation, elapsed_s: float) -> int:

@@ -10,13 +10,11 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ledger import reconcile
 from sybilion_mcp.service.orders import Order
 from sybilion_mcp.service.spend import (
-    MONTHLY,
-    ON_LOCAL,
     Expectation,
     cost_and_time,
-    euros,
     expected_for,
     stopped_by_cap,
+    too_poor,
 )
 from sybilion_mcp.service.standing import Standing, peek
 from sybilion_mcp.service.submit import by_every_name, question_of
@@ -32,11 +30,7 @@ class Offer:
     request_hash: str
     replaces: Submission | None
     expected: Expectation
-
-    @property
-    def high(self) -> int:
-        """EUR cents that are agreed to."""
-        return self.expected.eur_cents[1]
+    what: str = "forecast"
 
     @property
     def question(self) -> str:
@@ -65,8 +59,8 @@ class Offer:
 async def offer(desk: Desk, order: Order) -> Offer | None:
     """What to ask a person before this order is submitted.
 
-    None where there is nothing to ask: it is free, forbidden, over the cap or the caller's limit, not sound, or
-    answered by a job that is there. No job is made; numbers are remembered as a submit remembers them.
+    None where there is nothing to ask: it is free, forbidden, over the cap, the caller's limit or what the account has,
+    not sound, or answered by a job that is there. No job is made; numbers are remembered as a submit remembers them.
     """
     settings = desk.settings
     name = order.backend or settings.default_backend
@@ -87,6 +81,8 @@ async def offer(desk: Desk, order: Order) -> Offer | None:
     limit = order.max_cost_eur_cents
     if (limit is not None and limit < expected.eur_cents[1]) or await stopped_by_cap(desk, expected):
         return None
+    if expected.told and await too_poor(desk, expected) is not None:
+        return None
     described = tuple(wire_of(name).described(question.request))
     return Offer(described, question.request_hash, stands.replaced, expected)
 
@@ -96,22 +92,3 @@ async def _standing(desk: Desk, backend: Backend, question: Submission, *, resub
     questions = await by_every_name(desk, question)
     known = await peek(desk, questions, resubmit=resubmit)
     return known or await reconcile(desk, backend, questions, resubmit=resubmit)
-
-
-def declined(offer: Offer, action: str) -> Refusal:
-    """What to answer when the person who was asked did not agree."""
-    did = "declined" if action == "decline" else "did not agree"
-    expected = offer.expected
-    if not expected.told:
-        message = (
-            f"The user was asked whether their plan at Eomer may pay for this forecast and {did}. Nothing was sent."
-        )
-        hint = "Do not ask again unless the user wants to. Retrying is useless."
-        return Refusal("spend_refused", message, hint, next=MONTHLY)
-    return Refusal(
-        "spend_refused",
-        f"The user was asked to pay {euros(expected)} ({expected.basis}) for this forecast and {did}. "
-        "Nothing was sent or charged.",
-        'Do not ask again unless the user wants to. Use backend="local", which is free.',
-        changes=ON_LOCAL,
-    )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from math import isclose
 
-from sybilion_mcp.backends.base import AnswerError, Backend, TooLargeError
+from sybilion_mcp.backends.base import AnswerError, Backend, InMemory, TooLargeError
 from sybilion_mcp.contract.artifacts import ArtifactError, read_input
 from sybilion_mcp.contract.jobs import Job
 
@@ -48,16 +48,16 @@ async def made_by(
     """
     if job.status != "completed":
         return None
-    content = _Bounded()
+    sink = InMemory(MAX_INPUT_BYTES)
     try:
-        await backend.download(job.job_id, INPUT, content)
+        await backend.download(job.job_id, INPUT, sink)
     except AnswerError as error:
         if error.status >= 500 or error.status in (401, 403, 429):  # the next call may learn more
             raise
         return None
     except TooLargeError:
         return None
-    came = bytes(content.came)
+    came = bytes(sink.content)
     verdict = repeats(came, asked)
     return None if verdict and any(repeats(came, one) is not False for one in others) else verdict
 
@@ -68,21 +68,6 @@ def repeats(content: bytes, asked: Mapping[str, object]) -> bool | None:
         return _same(asked, json.loads(content))
     except (ArtifactError, ValueError, RecursionError):
         return None
-
-
-class _Bounded:
-    """What is no longer than a request can be."""
-
-    def __init__(self) -> None:
-        self.came = bytearray()
-
-    async def restart(self) -> None:
-        self.came.clear()
-
-    async def add(self, chunk: bytes) -> None:
-        self.came += chunk
-        if len(self.came) > MAX_INPUT_BYTES:
-            raise TooLargeError("artifact", MAX_INPUT_BYTES)
 
 
 def _same(asked: Mapping[str, object], made: Mapping[str, object]) -> bool | None:

@@ -55,7 +55,7 @@ async def arrived(desk: Desk, request_hash: str) -> Submission | None:
     while (one := await desk.store.current_submission(request_hash)) is not None and on_its_way(desk, one):
         if anyio.current_time() >= end:
             raise _on_its_way()
-        await anyio.sleep(LOOK_SECONDS)
+        await anyio.sleep(LOOK_SECONDS)  # it may be another process that sends, and tells nobody
     # Read anew: it may have arrived between being read and being asked about.
     return await desk.store.current_submission(request_hash)
 

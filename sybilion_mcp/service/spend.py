@@ -2,10 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, floor
 from urllib.parse import urlsplit
 
+import anyio
+
+from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
@@ -30,6 +34,8 @@ class Expectation:
     """Whether anything is known: where not, the ranges say nothing."""
 
 
+BALANCE_SECONDS = 3.0
+"""For a look at what the account has, before a person is asked."""
 ON_LOCAL = {"backend": "local"}
 _PUBLISHED = "published jobs of May 2026"
 EMBEDDED = Expectation((0, 0), (2, 30), "embedded engine", free=True)
@@ -132,6 +138,9 @@ async def pass_gate(
         message = f"{cost}, more than max_cost_eur_cents={max_cost_eur_cents}."
         raise Refusal("spend_refused", message, hint, changes=ON_LOCAL)
     if unasked and desk.settings.spend == "ask" and not agreed:
+        poor = await too_poor(desk, expected, what=what, cheaper=cheaper)
+        if poor is not None:
+            raise poor
         hint = "Call again with the same arguments: then the user is asked. Nothing was sent."
         raise Refusal("spend_refused", f"{cost}, and the user was not asked yet.", hint, retry_after_s=1)
     if max_cost_eur_cents is None and desk.settings.spend == "ask" and not agreed:
@@ -164,6 +173,40 @@ async def _pass_untold(desk: Desk, max_cost_eur_cents: int | None, *, unasked: b
 
 
 MONTHLY = NextStep("validate_series", reason='with one monthly series: backend="local" forecasts it for free')
+
+
+async def too_poor(desk: Desk, expected: Expectation, *, what: str = "forecast", cheaper: str = "") -> Refusal | None:
+    """What to say where the account has less than something costs at least, so that nobody need be asked to pay.
+
+    None where it has enough, or does not tell now. What the service holds may be more; only the service knows.
+    """
+    least = expected.eur_cents[0]
+    with suppress(BackendError), anyio.move_on_after(BALANCE_SECONDS):
+        available = (await desk.backend("sybilion").account()).available_eur_cents
+        if available is not None and available < least:
+            message = f"This {what} costs at least {_eur(least)} ({expected.basis}); {_eur(available)} are available."
+            hint = (
+                f"{cheaper}Nothing was sent, and the user was not asked to pay. Wait until running jobs settle, ask "
+                'the user to top up, or use backend="local", which is free.'
+            )
+            return Refusal("insufficient_balance", message, hint, changes=ON_LOCAL)
+    return None
+
+
+def declined(expected: Expectation, what: str, action: str) -> Refusal:
+    """What to answer when the person who was asked to pay for this did not agree."""
+    did = "declined" if action == "decline" else "did not agree"
+    if not expected.told:
+        message = f"The user was asked whether their plan at Eomer may pay for this {what} and {did}. Nothing was sent."
+        hint = "Do not ask again unless the user wants to. Retrying is useless."
+        return Refusal("spend_refused", message, hint, next=MONTHLY)
+    return Refusal(
+        "spend_refused",
+        f"The user was asked to pay {euros(expected)} ({expected.basis}) for this {what} and {did}. "
+        "Nothing was sent or charged.",
+        'Do not ask again unless the user wants to. Use backend="local", which is free.',
+        changes=ON_LOCAL,
+    )
 
 
 def euros(expected: Expectation) -> str:

@@ -7,6 +7,7 @@ from sybilion_mcp.contract.problem import Fix, Problem
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import quoted
+from sybilion_mcp.service.arguments import stripped
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.store.records import StoredSeries
 
@@ -42,12 +43,11 @@ async def known(desk: Desk, subject: Subject) -> tuple[dict[str, object], Stored
                 next=NextStep("validate_series"),
             )
     keywords = subject.keywords if subject.keywords is not None else series.keywords if series else None
-    said = {
-        "title": subject.title or (series.title if series else None),
-        "description": subject.description or (series.description if series else None),
-        "keywords": list(keywords or ()),
-    }
-    return {name: value for name, value in said.items() if value}, series
+    said = stripped({"title": subject.title, "description": subject.description})
+    remembered = stripped({"title": series.title, "description": series.description}) if series else {}
+    texts = {name: text or remembered.get(name) for name, text in said.items()}
+    metadata = {**texts, "keywords": [one.strip() for one in keywords or ()]}
+    return {name: value for name, value in metadata.items() if value}, series
 
 
 def refused(problems: Sequence[Problem]) -> Refusal | None:

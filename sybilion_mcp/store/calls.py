@@ -13,6 +13,8 @@ from sybilion_mcp.store.entries import Call
 from sybilion_mcp.store.records import OverCap
 from sybilion_mcp.store.tables import calls
 
+_UNANSWERED = calls.c.state.in_(("open", "joined"))
+
 
 class Begin(Protocol):
     """A transaction; `writing`: nobody else writes while it lasts."""
@@ -31,8 +33,12 @@ class Calls:
         async with self._begin() as connection:
             return await _current(connection, request_hash)
 
-    async def begin(self, new: Call, *, replaces: Call | None = None, cap_eur_cents: int | None = None) -> Call:
-        """Write a call down before it is sent, or again when it is agreed to anew; the one that is to be sent.
+    async def begin(
+        self, new: Call, *, replaces: Call | None = None, cap_eur_cents: int | None = None
+    ) -> tuple[Call, bool]:
+        """Write a call down before it is sent, or again when it is agreed to anew.
+
+        Returns the one that is to be sent, and whether it was written down here.
 
         `replaces` is what stood for the question when it was agreed to: an answer that is too old, or a call that was
         lost too long ago. They stay counted, and a new id begins: under the old one the service might charge again.
@@ -41,7 +47,7 @@ class Calls:
         async with self._begin(writing=True) as connection:
             standing = await _current(connection, new.request_hash)
             if standing is not None and standing != replaces and standing.state != "refused":
-                return standing
+                return standing, False
             if cap_eur_cents is not None and new.expected_eur_cents > 0:
                 spent = int(await connection.scalar(statements.spent_since(new.created_at[:10])) or 0)
                 if spent + new.expected_eur_cents > cap_eur_cents:
@@ -56,27 +62,35 @@ class Calls:
                 await connection.execute(insert(calls).values(**values, current=True))
             begun = await _current(connection, new.request_hash)
         assert begun is not None
-        return begun
+        return begun, True
 
-    async def refuse(self, request_id: str) -> None:
-        """The service did not take it, and charged nothing."""
+    async def join(self, request_id: str) -> bool:
+        """Before a call that was sent before is sent once more. False when it was answered or refused meanwhile."""
         async with self._begin(writing=True) as connection:
-            await connection.execute(_of(request_id).where(calls.c.state == "open").values(state="refused"))
+            joined = await connection.execute(_of(request_id).where(_UNANSWERED).values(state="joined"))
+            return bool(joined.rowcount)
 
-    async def put_answer(self, request_id: str, answer: Mapping[str, object], at: str, units: int, cents: int) -> None:
-        """What came, and what that many usually cost."""
+    async def refuse(self, request_id: str, *, never_taken: bool = False) -> None:
+        """The service did not take it, and charged nothing: no other try either, if it never takes such a request."""
+        refused = _UNANSWERED if never_taken else calls.c.state == "open"
+        async with self._begin(writing=True) as connection:
+            await connection.execute(_of(request_id).where(refused).values(state="refused"))
+
+    async def put_answer(self, request_id: str, answer: Mapping[str, object], at: str, units: int, cents: int) -> bool:
+        """What came, and what that many usually cost. False when another try of the same call brought it before."""
         values = {"answer": dict(answer), "answered_at": at, "units": units, "eur_cents": cents, "state": "answered"}
         async with self._begin(writing=True) as connection:
-            await connection.execute(_of(request_id).where(calls.c.state != "answered").values(**values))
+            kept = await connection.execute(_of(request_id).where(calls.c.state != "answered").values(**values))
+            return bool(kept.rowcount)
 
     async def book(self, request_id: str, usage_id: str, cents: int) -> bool:
-        """What the service says that it charged. False when that charge is booked for another call."""
+        """What the service says that it charged. False when that charge, or this call, is booked already."""
         try:
             async with self._begin(writing=True) as connection:
-                await connection.execute(_of(request_id).values(usage_id=usage_id, eur_cents=cents))
+                charge = _of(request_id).where(calls.c.usage_id.is_(None)).values(usage_id=usage_id, eur_cents=cents)
+                return bool((await connection.execute(charge)).rowcount)
         except IntegrityError:
             return False
-        return True
 
     async def told(self, operation: str, account: str, limit: int) -> list[Call]:
         """The newest calls of an account of which the service told what they cost, and which brought something."""

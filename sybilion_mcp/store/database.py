@@ -72,7 +72,7 @@ class Database:
         await self._places.acquire()
         try:
             return await _connected(await self._opened(), writing)
-        except BaseException:
+        except BaseException:  # also cancelled: the place is free again
             self._places.release()
             raise
 
@@ -116,7 +116,7 @@ async def _connected(engine: AsyncEngine, writing: bool) -> AsyncConnection:
         connection = await engine.connect()
         try:
             await connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "PRAGMA schema_version")
-        except BaseException:
+        except BaseException:  # nobody else knows of the connection
             await connection.close()
             raise
     return connection

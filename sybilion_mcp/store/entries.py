@@ -10,8 +10,9 @@ from sybilion_mcp.store.records import StoredJob
 class Call:
     """One question put to a service, under one id however often it is sent.
 
-    `state`: open, it may have been charged and its answer is still to come; refused, nothing was charged;
-    answered. `account` is a hash.
+    `state`: open, it may have been charged and its answer is still to come; joined, as open, and sent more than once,
+    so that no single failure tells that nothing was charged; refused, nothing was charged; answered. `account` is a
+    hash.
     """
 
     request_id: str

@@ -34,7 +34,7 @@ async def patiently(attempt: Callable[[], Awaitable[Done]], seconds: float) -> D
         except OperationalError as error:
             if not _is_locked(error) or anyio.current_time() >= end:
                 raise
-        await anyio.sleep(_PAUSE)
+        await anyio.sleep(_PAUSE)  # SQLite does not tell when a lock ends
 
 
 async def open_sqlite(

@@ -82,7 +82,7 @@ def _backup(path: Path, version: int) -> Iterator[None]:
         _clear_drafts(path)
     try:
         yield
-    except BaseException:
+    except BaseException:  # no version came of it, whatever ended it
         backup.unlink(missing_ok=True)
         raise
 

@@ -16,10 +16,14 @@ def cost_line(answered: Answered, tariff: Tariff, units: int) -> str:
         at = answered.asked_at[:16].replace("T", " ")
         return f"Reused: this very question was answered on {at} UTC for {euros}. Nothing was charged now."
     if cost.eur_cents == 0:
-        return "Nothing was charged."
+        return f"Nothing was charged. {answered.earlier}".rstrip()
     if cost.told:
-        return f"Charged: {euros} for {units} {tariff.unit}{'' if units == 1 else 's'}."
-    return f"Charged: {euros} ({units} at {cost.basis}); get_account(include_usage=true) tells the charge itself."
+        charged = f"Charged: {euros} for {units} {tariff.unit}{'' if units == 1 else 's'}."
+    else:
+        charged = (
+            f"Charged: {euros} ({units} at {cost.basis}); get_account(include_usage=true) tells the charge itself."
+        )
+    return f"{charged} {answered.earlier}".rstrip()
 
 
 def beyond(count: str, rows: int, offset: int) -> str:

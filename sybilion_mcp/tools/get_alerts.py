@@ -16,7 +16,8 @@ from sybilion_mcp.service.subjects import Subject
 from sybilion_mcp.service.tariffs import ALERTS
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.billed import beyond, cost_data, cost_line, warning
-from sybilion_mcp.tools.call_consent import CallConsent, agreed, asking
+from sybilion_mcp.tools.call_consent import CallConsent, call_offer
+from sybilion_mcp.tools.consent import agreed, asking
 from sybilion_mcp.tools.parameters import Description, Keywords, Next, Title
 
 
@@ -45,7 +46,7 @@ async def _order_of(
     return AlertOrder(subject, date_from, date_to, context_enriched, max_cost_eur_cents, backend)
 
 
-_offered, _ask = asking(_order_of)
+_offered, _ask = asking(_order_of, call_offer, CallConsent)
 
 
 @answering

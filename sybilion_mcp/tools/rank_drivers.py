@@ -18,7 +18,8 @@ from sybilion_mcp.service.subjects import Subject
 from sybilion_mcp.service.tariffs import DRIVERS
 from sybilion_mcp.tools.answer import answer, answering
 from sybilion_mcp.tools.billed import beyond, cost_data, cost_line, warning
-from sybilion_mcp.tools.call_consent import CallConsent, agreed, asking
+from sybilion_mcp.tools.call_consent import CallConsent, call_offer
+from sybilion_mcp.tools.consent import agreed, asking
 from sybilion_mcp.tools.parameters import Description, Keywords, Next, Title
 
 _NAME = 80  # characters of a driver's name
@@ -47,7 +48,7 @@ async def _order_of(
     return RankingOrder(subject, recency_factor, max_cost_eur_cents, backend)
 
 
-_offered, _ask = asking(_order_of)
+_offered, _ask = asking(_order_of, call_offer, CallConsent)
 
 
 @answering

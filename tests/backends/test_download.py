@@ -3,14 +3,23 @@
 import httpx
 import pytest
 
-from sybilion_mcp.backends.base import TransportError
+from sybilion_mcp.backends.base import InMemory, TooLargeError, TransportError
 from sybilion_mcp.backends.sybilion import SybilionClient
-from tests.backends.glass import Glass
 from tests.hosted import TOKEN, Fault, HostedApi, serving
 
 pytestmark = pytest.mark.anyio
 
 NAME = "forecast.json"
+
+
+class Glass(InMemory):
+    """Counts how often it is emptied."""
+
+    restarts = 0
+
+    async def restart(self) -> None:
+        self.restarts += 1
+        await super().restart()
 
 
 def finished(api: HostedApi) -> str:
@@ -39,6 +48,22 @@ async def test_after_a_break_it_comes_from_the_beginning_again() -> None:
 
         assert glass.content == api.artifacts[job_id][NAME]
         assert glass.restarts == len(api.requests) == 2
+        await client.aclose()
+
+
+async def test_a_sink_takes_as_much_as_its_limit_and_is_asked_for_no_more() -> None:
+    async with serving() as api:
+        job_id, client = finished(api), SybilionClient(api.url, TOKEN)
+        size = len(api.artifacts[job_id][NAME])
+        enough = InMemory(size)
+        await client.download(job_id, NAME, enough)
+
+        with pytest.raises(TooLargeError) as caught:
+            await client.download(job_id, NAME, InMemory(size - 1))
+
+        assert enough.content == api.artifacts[job_id][NAME]
+        assert caught.value.limit == size - 1
+        assert len(api.requests) == 2
         await client.aclose()
 
 

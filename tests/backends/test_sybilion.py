@@ -13,9 +13,8 @@ import httpx
 import pytest
 import stamina
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
+from sybilion_mcp.backends.base import AnswerError, BackendError, InMemory, TooLargeError, TransportError
 from sybilion_mcp.backends.sybilion import MAX_ARTIFACT_BYTES, InProcess, SybilionClient
-from tests.backends.glass import Glass
 from tests.hosted import TOKEN, Fault, HostedApi, cut, error, garbage, proxy_error, reset, serving, silence
 from tests.timing import wall_clock
 
@@ -28,7 +27,7 @@ Call = Callable[[SybilionClient], Any]
 
 GETS: dict[str, Call] = {
     "job": lambda client: client.job("j"),
-    "artifact": lambda client: client.download("j", "forecast.json", Glass()),
+    "artifact": lambda client: client.download("j", "forecast.json", InMemory()),
     "jobs": lambda client: client.recent_jobs(datetime.now(UTC)),
     "account": lambda client: client.account(),
 }
@@ -175,7 +174,7 @@ async def test_no_id_or_name_leads_to_another_path() -> None:
 
     client = answered_by(answer)
     for job_id, name in (("..", "../../me"), ("a/b?c#d", "."), ("%2e%2e", "x y")):
-        await failure_of(client.download(job_id, name, Glass()))
+        await failure_of(client.download(job_id, name, InMemory()))
 
     assert len(seen) == 3
     for path in seen:
@@ -211,10 +210,12 @@ async def test_jobs_are_read_with_unknown_and_missing_fields(api: HostedApi) -> 
 
     assert (job.status, job.settled, job.eur_cents_final, job.finished) == ("completed", True, 219, True)
     assert [one.name for one in job.artifacts] == ["forecast.json", "external_signals.json", "input.json"]
-    assert [one.job_id for one in await client.recent_jobs(datetime.now(UTC))] == [job_id]
-    glass = Glass()
-    await client.download(job_id, "forecast.json", glass)
-    assert glass.content == api.artifacts[job_id]["forecast.json"]
+    recent = await client.recent_jobs(datetime.now(UTC))
+    assert recent is not None
+    assert [one.job_id for one in recent] == [job_id]
+    sink = InMemory()
+    await client.download(job_id, "forecast.json", sink)
+    assert sink.content == api.artifacts[job_id]["forecast.json"]
     await client.aclose()
 
 
@@ -365,7 +366,7 @@ async def test_a_server_that_never_answers_ends_in_time(api: HostedApi, operatio
 async def test_an_answer_that_trickles_in_forever_ends_in_time() -> None:
     async def trickle() -> AsyncIterator[bytes]:
         while True:
-            await anyio.sleep(0.01)
+            await anyio.lowlevel.checkpoint()
             yield b" "
 
     client = SybilionClient(
@@ -391,6 +392,7 @@ async def test_a_connection_that_breaks_may_have_delivered_the_request(api: Host
     assert (failure.kind, failure.sent) == ("unreachable", True)
 
 
+@wall_clock
 async def test_cancelling_a_submit_ends_it_at_once(api: HostedApi) -> None:
     api.next("submit", silence())
     client = SybilionClient(api.url, TOKEN)
@@ -427,7 +429,7 @@ async def test_an_endless_artifact_is_given_up_at_the_limit_and_not_asked_for_ag
         streams.append(Chunks())
         return httpx.Response(200, stream=streams[-1])
 
-    failure = await failure_of(answered_by(answer).download("j", "forecast.json", Glass()))
+    failure = await failure_of(answered_by(answer).download("j", "forecast.json", InMemory()))
 
     assert isinstance(failure, TooLargeError)
     assert failure.limit == MAX_ARTIFACT_BYTES

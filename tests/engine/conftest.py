@@ -2,14 +2,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
-import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from sybilion_mcp.engine.app import build_app
+from sybilion_mcp.engine.jobs import Engine
 from sybilion_mcp.engine.terms import Terms
+from tests.conftest import until
 
 from .made_up import TODAY
 
@@ -36,6 +38,19 @@ async def serve(threads: Executor) -> AsyncIterator[Callable[..., Starlette]]:
         yield build
 
 
+@pytest.fixture
+async def engines(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
+    """Builds engines on one and the same home, and closes them afterwards."""
+    async with AsyncExitStack() as stack:
+
+        def build(**options: Any) -> Engine:
+            engine = Engine(tmp_path, **options)
+            stack.push_async_callback(engine.aclose)
+            return engine
+
+        yield build
+
+
 def client_of(app: Starlette, token: str | None = "sk_ops_one") -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://engine", headers=headers)
@@ -50,11 +65,13 @@ async def client(serve: Callable[..., Starlette], tmp_path: Path) -> AsyncIterat
 async def settled(client: httpx.AsyncClient, poll_url: str, seconds: float = 30) -> tuple[dict[str, object], list[str]]:
     """The job once it is settled, and the statuses seen on the way."""
     seen: list[str] = []
-    with anyio.fail_after(seconds):
-        while True:
-            job = (await client.get(poll_url)).json()
-            if job["status"] not in seen:
-                seen.append(job["status"])
-            if job["settled"]:
-                return job, seen
-            await anyio.sleep(0.01)
+    looks: list[dict[str, object]] = []
+
+    async def is_settled() -> bool:
+        looks.append((await client.get(poll_url)).json())
+        if looks[-1]["status"] not in seen:
+            seen.append(str(looks[-1]["status"]))
+        return looks[-1]["settled"] is True
+
+    await until(is_settled, seconds)
+    return looks[-1], seen

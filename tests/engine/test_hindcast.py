@@ -5,10 +5,8 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import anyio
 import numpy as np
@@ -99,18 +97,6 @@ class TestHonest:
 
         assert np.isfinite(found.mae)
         assert 0 <= found.held_80 <= found.counted_80 == 36
-
-
-@pytest.fixture
-async def engines(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
-    async with AsyncExitStack() as stack:
-
-        def build(**options: object) -> Engine:
-            engine = Engine(tmp_path, **options)
-            stack.push_async_callback(engine.aclose)
-            return engine
-
-        yield build
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from sybilion_mcp.engine.jobs import Engine
 from sybilion_mcp.engine.pool import Worker
 from sybilion_mcp.engine.table import JobQuery, JobRow, JobTable, TooManyJobs
 from tests.conftest import until
+from tests.timing import wall_clock
 
 from . import at_work
 from .conftest import client_of, settled
@@ -142,16 +143,17 @@ async def build(tmp_path: Path) -> AsyncIterator[Callable[[Executor | None], Sta
 
 
 @pytest.fixture
-async def engines(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
-    """Builds engines on one and the same home, and closes them afterwards."""
-    async with AsyncExitStack() as stack:
+def renewed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The job of each lease that was renewed."""
+    job_ids: list[str] = []
+    renew = JobTable.renew
 
-        def build(**options: object) -> Engine:
-            engine = Engine(tmp_path, **options)
-            stack.push_async_callback(engine.aclose)
-            return engine
+    async def noting(table: JobTable, renewing: Sequence[str]) -> None:
+        await renew(table, renewing)
+        job_ids.extend(renewing)
 
-        yield build
+    monkeypatch.setattr(JobTable, "renew", noting)
+    return job_ids
 
 
 @pytest.fixture
@@ -201,13 +203,25 @@ def one_table(home: Path, clock: Callable[[], float]) -> JobTable:
 
 
 async def outcome(engine: Engine, job_id: str) -> JobRow:
-    with anyio.fail_after(20):
-        while True:
-            job = await engine.get(ME, job_id)
-            assert job is not None
-            if job.settled_at is not None:
-                return job
-            await anyio.sleep(0.01)
+    async def is_settled() -> bool:
+        job = await engine.get(ME, job_id)
+        assert job is not None
+        return job.settled_at is not None
+
+    await until(is_settled)
+    job = await engine.get(ME, job_id)
+    assert job is not None
+    return job
+
+
+async def kept_for(renewals: int, renewed: list[str], client: httpx.AsyncClient, url: str) -> None:
+    """Look through another process, for so many renewals, at a job that must stay with its owner."""
+
+    async def is_over() -> bool:
+        assert (await client.get(url)).json()["status"] in ("queued", "running")
+        return len(renewed) >= renewals
+
+    await until(is_over)
 
 
 def error_of(job: JobRow) -> str:
@@ -410,6 +424,7 @@ class TestGivenExecutor:
 
         assert threads.submit(len, "abc").result() == 3
 
+    @wall_clock
     async def test_a_job_over_its_time_fails_and_the_others_go_on(self, engines: Callable[..., Engine]) -> None:
         executor = ByHand()
         engine = engines(executor=executor, workers=1, job_seconds=0.5)
@@ -425,6 +440,7 @@ class TestGivenExecutor:
         assert executor.given[0][0].cancelled()
         assert after.status == "completed"
 
+    @wall_clock
     async def test_time_in_the_queue_does_not_count(self, engines: Callable[..., Engine]) -> None:
         executor = ByHand()
         engine = engines(executor=executor, workers=1, job_seconds=0.5)
@@ -644,30 +660,31 @@ class TestRestart:
         assert done is not None
         assert (done.status, await engine.artifact("done", "forecast.json")) == ("completed", b"{}")
 
+    @wall_clock
     async def test_a_job_is_not_taken_from_a_living_process(
         self,
         build: Callable[..., Starlette],
         held: Callable[[], Held],
+        renewed: list[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.3)
         owner, other = held(), held()
         async with client_of(build(owner)) as one, client_of(build(other)) as two:
             url = await submit(one)
-            with anyio.move_on_after(1.0):  # three times the lease: only its renewal keeps it
-                while True:
-                    assert (await two.get(url)).json()["status"] in ("queued", "running")
-                    await anyio.sleep(0.02)
+            await kept_for(10, renewed, two, url)  # three times the lease: only its renewal keeps it
             owner.release.set()
             job, _ = await settled(two, url)
 
         assert job["status"] == "completed"
         assert (owner.given, other.given) == (1, 0)
 
+    @wall_clock
     async def test_one_lease_that_cannot_be_renewed_does_not_end_the_renewing(
         self,
         build: Callable[..., Starlette],
         held: Callable[[], Held],
+        renewed: list[str],
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -683,10 +700,7 @@ class TestRestart:
         owner, other = held(), held()
         async with client_of(build(owner)) as one, client_of(build(other)) as two:
             url = await submit(one)
-            with anyio.move_on_after(1.5):
-                while True:
-                    assert (await two.get(url)).json()["status"] in ("queued", "running")
-                    await anyio.sleep(0.02)
+            await kept_for(4, renewed, two, url)
             owner.release.set()
             await settled(two, url)
 
@@ -717,6 +731,7 @@ CRASHING = """
 import asyncio, multiprocessing, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from tests.conftest import until
 from tests.engine.conftest import client_of
 from tests.engine.made_up import TODAY, request
 from sybilion_mcp.engine import jobs
@@ -730,8 +745,7 @@ async def main():
         urls = []
         for _ in range(2):
             urls.append((await client.post("/api/v1/forecasts", json=request(backtest=True))).json()["poll_url"])
-            while not multiprocessing.active_children():
-                await asyncio.sleep(0.01)
+            await until(lambda: bool(multiprocessing.active_children()))
         print(*urls, *(process.pid for process in multiprocessing.active_children()), flush=True)
         await asyncio.Event().wait()
 

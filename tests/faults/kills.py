@@ -94,7 +94,7 @@ async def _kill(world: World, kill: Kill, work: Work) -> None:
     context = forks()
     if kill.fault is not None:
         world.faults[kill.operation].append(kill.fault)
-    met = len(world.met)
+    met, stalled = len(world.met), world.stalled
     pipe, child = context.Pipe()
     process = context.Process(target=do, args=(replace(work, step=kill.step, nth=kill.nth), child))
     process.start()
@@ -102,7 +102,7 @@ async def _kill(world: World, kill: Kill, work: Work) -> None:
         if kill.fault is not None:
             await until(lambda: len(world.met) > met)
             if kill.fault.kind == "stall mid-body":
-                await asyncio.sleep(0)
+                await until(lambda: world.stalled > stalled)
         else:
             said = await _received(pipe, 30)
             assert said[0] == "at" or kill.step == "commit", f"the step is never reached: {said}"

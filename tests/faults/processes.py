@@ -30,7 +30,7 @@ from sybilion_mcp.service.submit import Submitted, submit
 from sybilion_mcp.service.sybilion_results import report
 from sybilion_mcp.settings import Settings
 from sybilion_mcp.store.store import Store
-from tests.conftest import TODAY, good_series
+from tests.conftest import TODAY, good_series, until
 
 TRIES = 12
 Steps = Mapping[str, tuple[type, str, str]]
@@ -90,16 +90,18 @@ async def _asked_together(work: Work, barrier: Any) -> tuple[str, bool]:
         order = _order(work)
         await desk.store.series("")  # open
         barrier.wait(60)
-        for _ in range(500):
+        made: list[Submitted] = []
+
+        async def is_made() -> bool:
             try:
-                made = await submit(desk, order)
+                made.append(await submit(desk, order))
             except Refusal as refusal:
                 if refusal.code != "submission_unknown":
                     raise
-                await asyncio.sleep(0.01)
-            else:
-                return made.job_id, made.reused
-        raise AssertionError("no job for the question")
+            return bool(made)
+
+        await until(is_made, 60)
+        return made[0].job_id, made[0].reused
     finally:
         await desk.aclose()
 

@@ -16,7 +16,8 @@ from sybilion_mcp.settings import Settings
 from tests.conftest import TODAY, good_series
 from tests.faults.agent import TOKEN, Agent, Seat, Wrong
 from tests.faults.schedules import Schedule
-from tests.faults.world import ROOT, World, serving
+from tests.faults.world import World, serving
+from tests.hosted import ROOT
 
 TITLE = "Monthly demand for a made-up product in Austria, units"
 MINUTES_LATER = 5
@@ -41,7 +42,7 @@ async def run(schedule: Schedule, home: Path, seats: Sequence[Seat]) -> Outcome:
     try:
         async with serving(world):
             return await _lived(schedule, world, home / "desk", draw, agents, iter(seats))
-    except Exception as error:
+    except Exception as error:  # whatever went wrong is told with its schedule
         told = "\n".join(line for one in agents for line in [f"agent {one.asking}", *one.told])
         raise Wrong(f"{error!r}\n{schedule}\nmet: {world.met}\n{told}") from error
 

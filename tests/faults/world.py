@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from starlette.applications import Starlette
 
 from sybilion_mcp.engine.app import build_app
 from tests.conftest import TODAY, until
-
-ROOT = "/api/v1"
-GARBAGE = b"<!doctype html><title>Welcome to the hotel</title>"
+from tests.hosted import GARBAGE, ROOT, operation_of
+from tests.loopback import listening, read_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class World:
         self.url = ""
         self.faults: dict[str, deque[Fault | None]] = defaultdict(deque)
         self.met: list[str] = []
+        self.stalled = 0
         self.posts = 0
         self._calls = 0
         self._executor = Held(self.clock, at_once=minutes is None)
@@ -208,16 +209,6 @@ def rows_of(path: Path, query: str, *values: str) -> list[Any]:
     return []
 
 
-def operation_of(method: str, path: str) -> str:
-    if method == "POST":
-        return "submit"
-    if path.startswith(f"{ROOT}/jobs"):
-        return "jobs"
-    if path == f"{ROOT}/me":
-        return "account"
-    return "artifact" if "/artifacts/" in path else "job"
-
-
 def results_of(request: Mapping[str, Any]) -> dict[str, bytes]:
     """A small forecast that no other question has, and the request as the pipeline writes it back."""
     said = json.dumps(request, sort_keys=True)
@@ -236,46 +227,24 @@ def results_of(request: Mapping[str, Any]) -> dict[str, bytes]:
 @asynccontextmanager
 async def serving(world: World) -> AsyncIterator[World]:
     """The world on a free loopback port."""
-    tasks: set[asyncio.Task[None]] = set()
-    writers: set[asyncio.StreamWriter] = set()
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await _one_request(world, reader, writer):
-                pass
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-        writers.discard(writer)
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
-        task = asyncio.get_running_loop().create_task(converse(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    world.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield world
+        async with listening(partial(_one_request, world)) as world.url:
+            yield world
     finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.transport.abort()
-        await server.wait_closed()
         await world.aclose()
 
 
 async def _one_request(world: World, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Answer one request, in the manner of its fault; whether the connection stays open."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    method, path, _ = head[0].split(" ")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    fault, status, content = await world.answer(method, path, headers.get("authorization", ""), body)
+    asked = await read_request(reader)
+    fault, status, content = await world.answer(
+        asked.method, asked.path, asked.headers.get("authorization", ""), asked.body
+    )
+    if fault.kind == "stall mid-body":
+        writer.write(_head(status, len(content)) + content[: len(content) // 2])
+        await writer.drain()
+        world.stalled += 1
+        await asyncio.Event().wait()
     return await _send(writer, fault, status, content)
 
 
@@ -285,10 +254,6 @@ async def _send(writer: asyncio.StreamWriter, fault: Fault, status: int, content
             writer.transport.abort()
             return False
         case "silence" | "held":
-            await asyncio.Event().wait()
-            return False
-        case "stall mid-body":
-            writer.write(_head(status, len(content)) + content[: len(content) // 2])
             await asyncio.Event().wait()
             return False
         case "reset mid-body":
@@ -317,7 +282,7 @@ async def _send(writer: asyncio.StreamWriter, fault: Fault, status: int, content
             said = json.dumps({"error": "too many concurrent jobs", "trace_id": "t"}).encode()
             writer.write(_head(429, len(said)) + said)
         case kind:
-            await asyncio.sleep(fault.seconds)
+            await asyncio.sleep(fault.seconds)  # the fault itself: an answer that takes its time
             writer.write((_head(status, len(content)) + content) * (2 if kind == "duplicate" else 1))
     await writer.drain()
     return True

@@ -15,6 +15,7 @@ from sybilion_mcp.http.app import Place
 from tests.conftest import good_series
 from tests.http.conftest import Open
 from tests.http.house import ACCEPTED, House, Web, headers_of
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -178,6 +179,7 @@ async def test_ten_megabytes_of_json_in_an_argument_are_refused(
     assert SECRET not in caplog.text
 
 
+@wall_clock
 async def test_a_body_that_trickles_in_is_cut_off(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
     never = anyio.Event()
 

@@ -183,22 +183,44 @@ async def test_a_key_of_two_persons_is_kept_while_one_of_them_is_there(
     assert "logged [token]" in caplog.messages
 
 
-async def test_a_person_without_a_key_has_the_embedded_engine_also_from_elsewhere(
+SUBMIT = {"series": good_series(), "title": "Demand for a made-up product", "soft_horizon": 3, "backend": "local"}
+SUBMITTING = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "submit_forecast", "arguments": SUBMIT},
+}
+
+
+async def test_a_person_without_a_key_has_the_embedded_engine_on_this_machine(
     guarded: Guarded, authority: Authority
 ) -> None:
-    public = {"public_url": "https://forecasts.example.com/mcp", "oauth_audience": AUDIENCE, "backend": None}
-    async with guarded(Place("0.0.0.0", 8000), **public) as house, house.web() as web:
-        headers = {"Host": "forecasts.example.com", **bearer(authority.token())}
-        said = {"series": good_series(), "title": "Demand for a made-up product", "soft_horizon": 3}
-        for backend, code in (("sybilion", "token_missing"), ("local", None)):
-            call = {"name": "submit_forecast", "arguments": {**said, "backend": backend, "max_cost_eur_cents": 1000}}
-            answer = await web.http.post(
-                web.url,
-                json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
-                headers={"Accept": "application/json, text/event-stream", **headers},
-            )
-            assert (f'"code":"{code}"' in answer.text) is (code is not None)
-            assert ('"job_id"' in answer.text) is (code is None)
+    hosted = {**SUBMIT, "backend": "sybilion", "max_cost_eur_cents": 1000}
+    async with guarded(backend=None) as house, house.client(**bearer(authority.token())) as client:
+        free = await client.call_tool("submit_forecast", SUBMIT)
+        paid = await client.call_tool("submit_forecast", hosted)
+
+    assert "job_id" in (free.structured_content or {})
+    assert (paid.structured_content or {})["code"] == "token_missing"
+
+
+@pytest.mark.parametrize("place", [Place("0.0.0.0", 8000), Place("127.0.0.1", 8000)])
+async def test_from_elsewhere_a_person_needs_a_key_as_well(
+    guarded: Guarded, authority: Authority, place: Place
+) -> None:
+    public = {"public_url": "https://forecasts.example.com/mcp", "oauth_audience": AUDIENCE}
+    async with guarded(place, **public) as house, house.web() as web:
+        for token, key, status, told in (
+            (None, None, 401, "Bearer"),
+            (authority.token(exp=PAST), None, 401, "Bearer"),
+            (authority.token(), None, 200, "key_missing: Send your own key"),
+            (authority.token(), "key-of-a-person-0123", 200, '"job_id"'),
+        ):
+            headers = {"Host": "forecasts.example.com"} | (bearer(token) if token else {})
+            answer = await web.post(json.dumps(SUBMITTING).encode(), key, **headers)
+            assert answer.status_code == status, answer.text
+            assert told in answer.text + answer.headers.get("www-authenticate", "")
+            assert ('"job_id"' in answer.text) is (key is not None)
 
 
 # Keys

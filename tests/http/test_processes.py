@@ -16,6 +16,7 @@ from mcp_types import ElicitRequestParams, ElicitResult, ResourceTemplateReferen
 from tests.hosted import serving
 from tests.http.house import ACCEPTED, Web
 from tests.http.processes import ENDING_SECONDS, client_of, recent_series, server
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return dict(result.structured_content or {})
 
 
+@wall_clock
 async def test_the_whole_conversation_works_whichever_process_answers(tmp_path: Path, mode: str) -> None:
     home = tmp_path / "home"
     async with (
@@ -124,6 +126,7 @@ async def modern(http: httpx.AsyncClient, url: str, key: str, arguments: dict[st
     return answer.json()
 
 
+@wall_clock
 async def test_told_to_end_it_answers_who_waits_and_goes(tmp_path: Path, mode: str) -> None:
     """Given a caller who waits long for a job, SIGTERM brings the answer at once, and exit code 0 soon."""
     async with serving() as api:
@@ -147,6 +150,7 @@ async def test_told_to_end_it_answers_who_waits_and_goes(tmp_path: Path, mode: s
         assert "Traceback" not in one.log.read_text()
 
 
+@wall_clock
 async def test_told_to_end_while_a_job_runs_it_leaves_the_job_to_the_next(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with server(home, "--backend", "local") as one, httpx.AsyncClient(timeout=60) as http:
@@ -161,6 +165,7 @@ async def test_told_to_end_while_a_job_runs_it_leaves_the_job_to_the_next(tmp_pa
     assert seconds <= ENDING_SECONDS
 
 
+@wall_clock
 async def test_a_slow_head_and_a_slow_body_do_not_keep_it_from_ending(tmp_path: Path) -> None:
     async with server(tmp_path / "home") as one:
         url = httpx.URL(one.url)

@@ -14,6 +14,7 @@ from sybilion_mcp.http import serve
 from sybilion_mcp.http.serve import Prompt
 from sybilion_mcp.http.state_key import state_key
 from sybilion_mcp.settings import Settings
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +49,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(port: int, head: by
             await stream.receive()
 
 
+@wall_clock
 async def test_a_head_that_trickles_in_on_a_used_connection_ends_it_too(port: int) -> None:
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -59,6 +61,7 @@ async def test_a_head_that_trickles_in_on_a_used_connection_ends_it_too(port: in
             await stream.receive()
 
 
+@wall_clock
 async def test_a_body_has_more_time_than_a_head(port: int) -> None:
     begun = anyio.Event()
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from sybilion_mcp.backends.base import AnswerError, BackendError
+from sybilion_mcp.contract.recommendations import DriverRanking
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.service import subjects
 from sybilion_mcp.service.alerts import AlertOrder, alerts
@@ -22,6 +23,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.ranking import Ranked, RankingOrder, rank
 from sybilion_mcp.service.validate import remember
 from sybilion_mcp.settings import Settings
+from sybilion_mcp.store.calls import Calls
 from tests.billed import BilledApi, billed_api, some_alerts, some_drivers
 from tests.conftest import TODAY, good_series
 from tests.hosted import Fault, ImpatientDesk, cut, error, garbage, invalid, proxy_error, reset, silence
@@ -232,11 +234,17 @@ async def test_another_question_is_another_call(open_desk: OpenDesk, api: Billed
 
 async def test_who_asks_at_once_shares_one_call(open_desk: OpenDesk, api: BilledApi) -> None:
     desk = open_desk()
+    reused = []
+
+    async def ask() -> None:
+        reused.append((await asked(desk)).answered.reused)
+
     async with anyio.create_task_group() as group:
         for _ in range(8):
-            group.start_soon(asked, desk)
+            group.start_soon(ask)
 
     assert len(api.calls) == 1
+    assert sorted(reused) == [False, *[True] * 7]  # it was charged once, and is told once
 
 
 async def test_processes_that_ask_at_once_use_one_id(open_desk: OpenDesk, api: BilledApi) -> None:
@@ -366,6 +374,55 @@ async def test_what_the_service_did_not_take_costs_nothing(open_desk: OpenDesk, 
     assert spent == (50 if fault == reset() else 0)  # a connection that breaks tells nothing
 
 
+async def test_what_one_process_is_told_does_not_say_that_the_try_of_another_cost_nothing(
+    open_desk: OpenDesk, api: BilledApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a call on its way that another process joins, and loses the answer; then the first one is told 429."""
+    first, second = open_desk(), open_desk()
+    on_its_way, told = anyio.Event(), anyio.Event()
+
+    async def late(*_: object) -> DriverRanking:
+        on_its_way.set()
+        await told.wait()
+        raise AnswerError("drivers", 429, {"error": "rate limit exceeded"}, None)
+
+    async def refused() -> None:
+        with pytest.raises(AnswerError):
+            await asked(first)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(first.backend(), "rank_drivers", late)
+        async with anyio.create_task_group() as group:
+            group.start_soon(refused)
+            await on_its_way.wait()
+            api.always("drivers", reset(handled=True))
+            with pytest.raises(BackendError):
+                await asked(second)
+            told.set()
+    api.well_again()
+
+    assert await first.store.spent_since("2026-11-22") == 50
+    assert len((await asked(first)).drivers) == 10
+    assert len(api.charges) == 1
+
+
+async def test_an_answer_that_cannot_be_kept_is_answered_and_costs_once(
+    open_desk: OpenDesk, api: BilledApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = open_desk()
+
+    async def full(*_: object) -> None:
+        raise Refusal("storage_failed", "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Calls, "put_answer", full)
+        assert len((await asked(desk)).drivers) == 10
+
+    assert len((await asked(desk)).drivers) == 10
+    assert len(set(api.request_ids)) == 1
+    assert len(api.charges) == 1
+
+
 async def test_who_agreed_is_not_asked_again_while_the_answer_is_missing(open_desk: OpenDesk, api: BilledApi) -> None:
     api.always("drivers", reset(handled=True))
     desk = open_desk(spend="ask")
@@ -392,8 +449,9 @@ async def test_after_a_day_a_lost_call_has_to_be_agreed_to_again_and_both_count(
     assert offered is not None
     for told in (offered.question, refused.hint):
         assert "An earlier try on 2026-11-22 may have been charged already, up to 0.50 EUR" in told
-    await asked(tomorrow, max_cost_eur_cents=50)
+    found = await asked(tomorrow, max_cost_eur_cents=50)
 
+    assert found.answered.earlier.startswith("An earlier try on 2026-11-22 may have been charged already")
     assert len(set(api.request_ids)) == 2
     assert await tomorrow.store.spent_since("2026-11-23") <= 50
     assert 50 < await tomorrow.store.spent_since("2026-11-22") <= 100

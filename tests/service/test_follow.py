@@ -420,6 +420,7 @@ async def test_a_first_look_that_does_not_come_is_a_failure_in_time(
     assert len(api.requests) <= 1
 
 
+@wall_clock
 async def test_results_that_do_not_come_in_time_are_told_without_them(
     hosted: Desk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -435,6 +436,7 @@ async def test_results_that_do_not_come_in_time_are_told_without_them(
     assert await hosted.store.artifact_names(job_id) == []
 
 
+@wall_clock
 async def test_what_is_told_of_the_time_grows_also_when_the_clock_is_wrong(hosted: Desk, api: HostedApi) -> None:
     """Given a service whose clock is ten minutes ahead of ours."""
     job_id = api.make_job(created=datetime.now(UTC) + timedelta(minutes=10))

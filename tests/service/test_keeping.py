@@ -1,11 +1,13 @@
 """What is seen and downloaded is kept; what stands in the way of that holds nobody up and hides nothing."""
 
+import itertools
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -16,6 +18,7 @@ from sybilion_mcp.service import results, sybilion_results
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import Followed, current, follow
 from sybilion_mcp.store import database
+from sybilion_mcp.store.sqlite import patiently
 from sybilion_mcp.store.store import Store
 from tests.hosted import Fault, HostedApi
 from tests.service.conftest import OpenDesk
@@ -55,6 +58,25 @@ async def opened(desk: Desk) -> Path:
 # A database that others have locked
 
 
+@pytest.fixture
+def kept_out(monkeypatch: pytest.MonkeyPatch) -> anyio.Event:
+    """Set when somebody tries once more to get at a database that others have locked."""
+    again = anyio.Event()
+
+    async def noticed(attempt: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+        tries = itertools.count()
+
+        async def told() -> Any:
+            if next(tries):
+                again.set()
+            return await attempt()
+
+        return await patiently(told, seconds)
+
+    monkeypatch.setattr(database, "patiently", noticed)
+    return again
+
+
 @wall_clock
 async def test_a_lock_hides_no_cost_and_what_was_seen_is_written_down_at_the_next_look(
     hosted: Desk, api: HostedApi, finished: str
@@ -90,15 +112,17 @@ async def test_a_lock_does_not_make_waiting_longer(hosted: Desk, api: HostedApi)
 
 @wall_clock
 @pytest.mark.parametrize("status", ["running", "completed"])
-async def test_cancelling_is_not_held_up_by_a_lock(hosted: Desk, api: HostedApi, status: str) -> None:
+async def test_cancelling_is_not_held_up_by_a_lock(
+    hosted: Desk, api: HostedApi, kept_out: anyio.Event, status: str
+) -> None:
     job_id = api.make_job()
     if status == "completed":
         api.finish(job_id)
     with locked(await opened(hosted)):
         async with anyio.create_task_group() as group:
             group.start_soon(follow, hosted, job_id, 30, silent)
-            await api.seen(1)
-            await anyio.sleep(0.05)
+            with anyio.fail_after(20):
+                await kept_out.wait()
             started = time.monotonic()
             group.cancel_scope.cancel()
         took = time.monotonic() - started
@@ -140,13 +164,13 @@ async def test_what_nobody_may_read_is_a_clear_failure_in_time(
     assert (await followed(hosted, finished)).job.finished
 
 
-async def test_a_lock_that_passes_is_waited_for(hosted: Desk, api: HostedApi, finished: str) -> None:
+async def test_a_lock_that_passes_is_waited_for(hosted: Desk, finished: str, kept_out: anyio.Event) -> None:
     home = await opened(hosted)
     async with anyio.create_task_group() as group:
         with locked(home):
             group.start_soon(followed, hosted, finished)
-            await api.seen(1)
-            await anyio.sleep(0.2)
+            with anyio.fail_after(20):
+                await kept_out.wait()
 
     assert tuple(await hosted.store.artifact_names(finished)) == NAMES
 

@@ -803,7 +803,7 @@ async def test_a_question_held_back_too_long_is_not_lost(hosted: Desk, api: Host
 
     hosted.store.begin_submission = begin_and_sleep  # type: ignore[method-assign]  # the process stops just there
     await unknown(hosted, order())
-    hosted.store.begin_submission = begin  # type: ignore[method-assign]
+    hosted.store.begin_submission = begin  # type: ignore[method-assign]  # as it was
 
     assert await hosted.store.spent_since("2026-01-01") == spent
     assert not (await asked(hosted, order())).reused
@@ -1244,7 +1244,7 @@ def locking(desk: Desk, api: HostedApi) -> Iterator[None]:
 
         api.answer = locked_first  # type: ignore[method-assign]  # the lock comes just then
         yield
-    api.answer = answer  # type: ignore[method-assign]
+    api.answer = answer  # type: ignore[method-assign]  # as it was
 
 
 @pytest.fixture
@@ -1368,7 +1368,7 @@ async def held_back(api: HostedApi) -> AsyncIterator[anyio.Event]:
 
     api.answer = slow  # type: ignore[method-assign]  # the network is slow just then
     yield go
-    api.answer = answer  # type: ignore[method-assign]
+    api.answer = answer  # type: ignore[method-assign]  # as it was
 
 
 @pytest.fixture
@@ -1403,7 +1403,7 @@ async def test_a_submit_on_its_way_from_here_is_not_lost_however_late_it_is(
 
     async def hours_later() -> None:
         for hours in (1, 2, 3):
-            patient.now = lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)  # type: ignore[misc]
+            patient.now = lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)  # type: ignore[misc]  # hours pass
             await unknown(patient, order(resubmit=hours == 3))
 
     made = await in_flight(patient, api, hours_later)

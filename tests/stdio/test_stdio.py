@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from benchmarks.startup import measure
 from sybilion_mcp.tools import MORE_TOOLS
 from tests.conftest import ERAS, good_series
+from tests.timing import wall_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,7 @@ async def test_a_job_survives_the_end_of_its_server(tmp_path: Path) -> None:
     assert found["status"] == "completed"
 
 
+@wall_clock
 def test_the_first_tools_list_is_as_fast_as_an_empty_servers() -> None:
     # The fastest of several: what else the machine does meanwhile can only add.
     ours, empty = (min(side) for side in zip(*measure(runs=8), strict=True))

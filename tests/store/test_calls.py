@@ -27,7 +27,29 @@ async def test_the_first_to_begin_decides_the_id(store: Store) -> None:
     first = await store.calls.begin(NEW)
     second = await store.calls.begin(replace(NEW, request_id="id-2"))
 
-    assert (first, second) == (NEW, NEW)
+    assert (first, second) == ((NEW, True), (NEW, False))
+
+
+async def test_no_single_failure_tells_that_a_call_of_two_senders_cost_nothing(store: Store) -> None:
+    await store.calls.begin(NEW)
+    assert await store.calls.join("id-1")
+
+    await store.calls.refuse("id-1")
+    joined = await store.calls.current("question")
+    assert joined is not None
+    assert joined.state == "joined"
+    assert await store.spent_since(DAY) == 50
+
+    await store.calls.refuse("id-1", never_taken=True)
+    assert await store.spent_since(DAY) == 0
+
+
+@pytest.mark.parametrize("told", ["refused", "answered"])
+async def test_what_was_told_meanwhile_is_not_joined(store: Store, told: str) -> None:
+    await store.calls.begin(NEW)
+    await (store.calls.refuse("id-1") if told == "refused" else store.calls.put_answer("id-1", {}, "now", 1, 5))
+
+    assert not await store.calls.join("id-1")
 
 
 async def test_what_was_refused_begins_again_under_its_id(store: Store) -> None:
@@ -38,7 +60,7 @@ async def test_what_was_refused_begins_again_under_its_id(store: Store) -> None:
     assert refused.state == "refused"
     assert await store.spent_since(DAY) == 0
 
-    again = await store.calls.begin(replace(NEW, request_id="id-2", expected_eur_cents=40), replaces=refused)
+    again, _ = await store.calls.begin(replace(NEW, request_id="id-2", expected_eur_cents=40), replaces=refused)
 
     assert (again.request_id, again.state, again.expected_eur_cents) == ("id-1", "open", 40)
     assert await store.spent_since(DAY) == 40
@@ -52,18 +74,18 @@ async def test_what_was_refused_meanwhile_passes_the_cap_again(store: Store) -> 
 
     with pytest.raises(OverCap):
         await store.calls.begin(replace(NEW, request_id="id-3"), cap_eur_cents=60)
-    begun = await store.calls.begin(replace(NEW, request_id="id-3"), cap_eur_cents=100)
+    begun, _ = await store.calls.begin(replace(NEW, request_id="id-3"), cap_eur_cents=100)
 
     assert (begun.request_id, begun.state) == ("id-1", "open")
     assert await store.spent_since(DAY) == 100
 
 
 async def test_a_lost_call_stays_counted_when_it_is_agreed_to_again(store: Store) -> None:
-    lost = await store.calls.begin(NEW)
+    lost, _ = await store.calls.begin(NEW)
     later = replace(NEW, request_id="id-2", created_at="2026-11-23T11:00:00.000+00:00")
 
-    assert await store.calls.begin(later, replaces=lost) == later
-    assert await store.calls.begin(replace(later, request_id="id-3"), replaces=lost) == later
+    assert await store.calls.begin(later, replaces=lost) == (later, True)
+    assert await store.calls.begin(replace(later, request_id="id-3"), replaces=lost) == (later, False)
 
     assert await store.spent_since(DAY) == 100
     assert await store.spent_since("2026-11-23") == 50
@@ -76,7 +98,7 @@ async def test_an_answer_is_kept_until_it_is_replaced_and_its_cost_after_that(st
     assert answered is not None
     assert (answered.state, answered.answer, answered.units) == ("answered", {"data": {"drivers": []}}, 3)
 
-    renewed = await store.calls.begin(replace(NEW, request_id="id-2"), replaces=answered)
+    renewed, _ = await store.calls.begin(replace(NEW, request_id="id-2"), replaces=answered)
 
     assert renewed.request_id == "id-2"
     assert await store.spent_since(DAY) == 65
@@ -137,4 +159,4 @@ async def test_a_database_from_before_gets_the_tables(tmp_path: Path, store: Sto
     with closing(connect(tmp_path / "home" / "desk.db")) as file:
         file.executescript("DROP TABLE calls; DROP TABLE catalogues")
 
-    assert await store.calls.begin(NEW) == NEW
+    assert await store.calls.begin(NEW) == (NEW, True)

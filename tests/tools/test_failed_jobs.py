@@ -7,10 +7,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 
 from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.engine.worker import run_hindcast
@@ -18,6 +17,7 @@ from sybilion_mcp.hint_words import JOB_WORDS
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from tests.conftest import TODAY, good_series
+from tests.tools.host import call, data_of, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -53,20 +53,6 @@ async def desk(tmp_path: Path, unwilling: Unwilling) -> AsyncIterator[Desk]:
     desk = Desk(Settings(home=tmp_path / "home"), today=lambda: TODAY, executor=unwilling)
     yield desk
     await desk.aclose()
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> CallToolResult:
-    with anyio.fail_after(60):
-        return await client.call_tool(tool, arguments)
-
-
-def data_of(result: CallToolResult) -> dict[str, Any]:
-    assert result.structured_content is not None
-    return dict(result.structured_content)
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
 async def series_of(client: Client, months: int = 132, title: str = TITLE) -> str:

@@ -4,9 +4,8 @@ import pytest
 
 from tests.billed import BilledApi
 from tests.hosted import error
-from tests.tools.billing_host import Connect, api, call, connect, data_of, desk_with, failure_of, text_of
+from tests.tools.host import Connect, call, data_of, failure_of, text_of
 
-__all__ = ["api", "connect", "desk_with"]
 pytestmark = pytest.mark.anyio
 
 ME = {

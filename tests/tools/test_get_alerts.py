@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from tests.billed import BilledApi, some_alerts
-from tests.tools.billing_host import Connect, Person, api, call, connect, data_of, desk_with, failure_of, text_of
+from tests.tools.host import Connect, Person, call, data_of, failure_of, text_of
 
-__all__ = ["api", "connect", "desk_with"]
 pytestmark = pytest.mark.anyio
 
 TITLE = "Copper price, London, USD per tonne"

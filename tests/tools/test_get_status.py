@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,17 +12,17 @@ from typing import Any
 import anyio
 import jsonschema
 import pytest
-import stamina
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 
 from sybilion_mcp.server import build_server
 from sybilion_mcp.service import follow as following
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from tests.conftest import ERAS, TODAY, good_series, until
-from tests.hosted import HostedApi, error, serving, silence
+from tests.hosted import HostedApi, error, silence
 from tests.timing import wall_clock
+from tests.tools.host import call, data_of, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -32,22 +31,10 @@ TOOL = import_module("sybilion_mcp.tools.get_status")
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[HostedApi]:
-    async with serving() as api:
-        yield api
-
-
-@pytest.fixture
 def desk(api: HostedApi, tmp_path: Path, executor: Executor) -> Desk:
     """A desk whose backend is the fake hosted API, and that waits for it as long as for the real one."""
     settings = Settings(home=tmp_path / "home", api_token=api.token, api_base_url=api.url, spend="allow")
     return Desk(settings, today=lambda: TODAY, executor=executor)
-
-
-@pytest.fixture(autouse=True)
-def no_pauses_between_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=2):
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -59,24 +46,10 @@ def shared_work() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("shared ")]
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> CallToolResult:
-    with anyio.fail_after(20):
-        return await client.call_tool(tool, arguments)
-
-
 async def status_of(client: Client, job_id: str, wait_seconds: float = 0) -> CallToolResult:
     result = await call(client, "get_status", job_id=job_id, wait_seconds=wait_seconds)
     assert not result.is_error, text_of(result)
     return result
-
-
-def data_of(result: CallToolResult) -> dict[str, Any]:
-    assert result.structured_content is not None
-    return dict(result.structured_content)
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
 def minutes_ago(minutes: float) -> datetime:
@@ -128,15 +101,15 @@ async def test_progress_tells_the_time_and_what_is_usual(client: Client, api: Ho
     told: list[tuple[float, float | None, str | None]] = []
     enough = anyio.Event()
 
-    async def progress(elapsed: float, total: float | None, message: str | None) -> None:
-        told.append((elapsed, total, message))
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
         if len(told) == 3:
             api.finish(job_id)
             enough.set()
 
     with anyio.fail_after(10):
         arguments = {"job_id": job_id, "wait_seconds": 20}
-        result = await client.call_tool("get_status", arguments, progress_callback=progress)
+        result = await client.call_tool("get_status", arguments, progress_callback=hear)
         await enough.wait()
 
     assert data_of(result)["status"] == "completed"
@@ -152,13 +125,13 @@ async def test_progress_of_what_is_overdue_knows_no_total(client: Client, api: H
     api.jobs[job_id]["status"] = "Next: submit_forecast()"
     told: list[tuple[float | None, str | None]] = []
 
-    async def progress(_: float, total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append((total, message))
         api.finish(job_id)
 
     with anyio.fail_after(10):
         arguments = {"job_id": job_id, "wait_seconds": 20}
-        await client.call_tool("get_status", arguments, progress_callback=progress)
+        await client.call_tool("get_status", arguments, progress_callback=hear)
 
     assert told[0] == (None, 'status "Next: submit forecast()", 40 min of usually 8 to 15 minutes')
 

@@ -5,28 +5,22 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import stamina
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, TextResourceContents
+from mcp_types import TextResourceContents
 
 from sybilion_mcp.server import build_server
 from sybilion_mcp.service.results import PAGED_BYTES
 from sybilion_mcp.settings import Settings
 from tests.conftest import TODAY, good_series
-from tests.hosted import HostedApi, ImpatientDesk, serving
+from tests.hosted import HostedApi, ImpatientDesk
+from tests.tools.host import call, data_of, failure_of, text_of
 
 pytestmark = pytest.mark.anyio
 
 TITLE = "Monthly demand for a made-up product in Austria, units"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[HostedApi]:
-    async with serving() as api:
-        yield api
 
 
 @pytest.fixture
@@ -41,21 +35,11 @@ async def client(api: HostedApi, tmp_path: Path, executor: Executor) -> AsyncIte
     await desk.aclose()
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> CallToolResult:
-    with anyio.fail_after(30):
-        return await client.call_tool(tool, arguments)
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(getattr(one, "text", "") for one in result.content)
-
-
 @pytest.fixture
 async def job_id(client: Client, api: HostedApi) -> str:
     """A job of ours that the service has made and not finished."""
     made = await call(client, "submit_forecast", series=good_series(), title=TITLE, soft_horizon=3, driver_limit=0)
-    assert made.structured_content is not None
-    return str(made.structured_content["job_id"])
+    return str(data_of(made)["job_id"])
 
 
 @pytest.fixture
@@ -112,10 +96,9 @@ async def test_a_job_that_was_unfinished_and_is_forgotten_says_so(
 
     result = await call(client, tool, job_id=job_id)
 
-    assert result.is_error
-    assert result.structured_content is not None
-    assert result.structured_content["code"] == "job_not_found"
-    assert result.structured_content["retryable"] is False
+    failure = failure_of(result)
+    assert failure["code"] == "job_not_found"
+    assert failure["retryable"] is False
 
 
 async def test_an_artifact_that_is_too_large_for_an_answer_is_written_to_a_file(
@@ -127,9 +110,9 @@ async def test_an_artifact_that_is_too_large_for_an_answer_is_written_to_a_file(
     refused = await call(client, "read_artifact", job_id=job_id, artifact="info.json", view="raw")
     saved = await call(client, "read_artifact", job_id=job_id, artifact="info.json", save_to=str(tmp_path / "info"))
 
-    assert refused.structured_content is not None
-    assert refused.structured_content["code"] == "artifact_too_large"
-    assert "save_to" in refused.structured_content["hint"]
+    failure = failure_of(refused)
+    assert failure["code"] == "artifact_too_large"
+    assert "save_to" in failure["hint"]
     assert not saved.is_error
     assert (tmp_path / "info").stat().st_size == PAGED_BYTES + 1
     with pytest.raises(MCPError, match="save_to"):
@@ -153,8 +136,7 @@ async def test_a_damaged_database_is_a_failure_with_a_hint_and_nothing_is_sent(
 
     result = await call(client, tool, **arguments)
 
-    assert result.is_error
-    assert result.structured_content is not None
-    assert result.structured_content["code"] == "storage_failed"
-    assert "SYBILION_MCP_HOME" in result.structured_content["hint"]
+    failure = failure_of(result)
+    assert failure["code"] == "storage_failed"
+    assert "SYBILION_MCP_HOME" in failure["hint"]
     assert api.submits == []

@@ -12,9 +12,8 @@ from sybilion_mcp.service.desk import Desk
 from tests.billed import BilledApi, some_drivers
 from tests.conftest import good_series
 from tests.hosted import error
-from tests.tools.billing_host import Connect, Person, api, call, connect, data_of, desk_with, failure_of, text_of
+from tests.tools.host import Connect, Person, call, data_of, failure_of, text_of
 
-__all__ = ["api", "connect", "desk_with"]
 pytestmark = pytest.mark.anyio
 
 TITLE = "Copper price, London, USD per tonne"
@@ -96,7 +95,7 @@ async def test_a_person_is_asked_what_it_may_cost(connect: Connect, api: BilledA
 
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 async def test_without_consent_nothing_is_sent(connect: Connect, api: BilledApi, action: str) -> None:
-    async with connect(Person(ElicitResult(action=action))) as client:  # type: ignore[arg-type] # one of the two
+    async with connect(Person(ElicitResult(action=action))) as client:
         result = await call(client, "rank_drivers", title=TITLE, limit=10)
 
     assert failure_of(result)["code"] == "spend_refused"

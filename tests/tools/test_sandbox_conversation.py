@@ -20,7 +20,7 @@ from sybilion_mcp.server import build_server
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from tests.conftest import ERAS, TODAY, good_series
-from tests.tools.billing_host import call, data_of, failure_of, text_of
+from tests.tools.host import call, data_of, failure_of, text_of
 
 pytestmark = pytest.mark.anyio
 

@@ -1,119 +1,40 @@
 """Who is asked before money is spent, and what becomes of the answer; in both eras of the protocol."""
 
 import re
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from mcp import Client
-from mcp.client import ClientRequestContext
-from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult, TextContent
+from mcp_types import CallToolResult, ElicitResult
 
-from sybilion_mcp.server import build_server
 from sybilion_mcp.service import ledger
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.spend import WITH_DRIVERS, WITHOUT_DRIVERS
 from sybilion_mcp.service.submit import submit as place
-from sybilion_mcp.settings import Settings
 from sybilion_mcp.tools.consent import order_of
 from sybilion_mcp.tools.submit_forecast import submit_forecast
-from tests.conftest import ERAS, TODAY, good_series
-from tests.hosted import HostedApi, ImpatientDesk, error, reset, serving
+from tests.conftest import good_series
+from tests.hosted import HostedApi, error, reset
 from tests.service.orders import TITLE, order
+from tests.tools.host import ACCEPT, Connect, Person, call, data_of, failure_of, text_of
 
 pytestmark = pytest.mark.anyio
 
 CHEAP = WITHOUT_DRIVERS.eur_cents[1]
 DEAR = WITH_DRIVERS.eur_cents[1]
-ACCEPT = ElicitResult(action="accept", content={"pay": True})
-
-
-@dataclass
-class Person:
-    """Answers what a host shows them; `sees` are the questions. `meanwhile` happens while they think."""
-
-    answer: ElicitResult = field(default_factory=lambda: ACCEPT)
-    sees: list[str] = field(default_factory=list)
-    forms: list[dict[str, Any]] = field(default_factory=list)
-    meanwhile: Callable[[], Any] | None = None
-
-    async def __call__(
-        self, context: ClientRequestContext, params: ElicitRequestFormParams | ElicitRequestURLParams
-    ) -> ElicitResult:
-        assert isinstance(params, ElicitRequestFormParams)
-        self.sees.append(params.message)
-        self.forms.append(params.requested_schema)
-        if self.meanwhile is not None:
-            meanwhile, self.meanwhile = self.meanwhile, None
-            await meanwhile()
-        return self.answer
-
-
-Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[HostedApi]:
-    async with serving() as api:
-        yield api
-
-
-@pytest.fixture
-async def desk_with(api: HostedApi, tmp_path: Path, executor: Executor) -> AsyncIterator[Callable[..., Desk]]:
-    """Opens desks on one home; keywords are settings."""
-    desks: list[Desk] = []
-
-    def opened(**settings: Any) -> Desk:
-        said = {"home": tmp_path / "home", "api_token": api.token, "api_base_url": api.url, **settings}
-        kind = ImpatientDesk if said["api_token"] else Desk
-        desks.append(kind(Settings(**said), today=lambda: TODAY, executor=executor))
-        return desks[-1]
-
-    yield opened
-    for desk in desks:
-        await desk.aclose()
-
-
-@pytest.fixture(params=ERAS)
-def connect(request: pytest.FixtureRequest, desk_with: Callable[..., Desk]) -> Connect:
-    """A client of a server with these settings; `person` is who its host can ask."""
-
-    @asynccontextmanager
-    async def connected(person: Person | None = None, **settings: Any) -> AsyncIterator[Client]:
-        desk = desk_with(**settings)
-        server = build_server(desk.settings, desk)
-        async with Client(server, mode=ERAS[request.param], elicitation_callback=person) as client:
-            assert client.protocol_version == request.param
-            yield client
-
-    return connected
+def toolset() -> str:
+    return "core"
 
 
 async def submit(client: Client, **said: Any) -> CallToolResult:
     arguments = {"series": good_series(), "title": TITLE, "soft_horizon": 12, "driver_limit": 0, **said}
-    with anyio.fail_after(20):
-        return await client.call_tool("submit_forecast", arguments)
-
-
-def data_of(result: CallToolResult) -> dict[str, Any]:
-    assert result.structured_content is not None, result.content
-    return dict(result.structured_content)
-
-
-def failure_of(result: CallToolResult) -> dict[str, Any]:
-    assert result.is_error
-    return data_of(result)
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+    return await call(client, "submit_forecast", **arguments)
 
 
 async def settled(desk: Desk, api: HostedApi, cents: int, number: int = 5) -> None:

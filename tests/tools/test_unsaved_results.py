@@ -10,6 +10,7 @@ from sybilion_mcp.server import build_server
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from tests.service.finished import finished_job
+from tests.tools.host import failure_of
 
 pytestmark = pytest.mark.anyio
 
@@ -21,10 +22,7 @@ async def refused(folder: Path, **settings: Any) -> dict[str, Any]:
     await finished_job(desk, "j1")
     async with Client(build_server(desk.settings, desk)) as client:
         result = await client.call_tool("read_artifact", {**ASKED, "save_to": "forecast.csv"})
-    assert result.is_error
-    failure: dict[str, Any] | None = result.structured_content
-    assert failure is not None
-    return failure
+    return failure_of(result)
 
 
 async def test_in_read_only_mode_the_next_call_saves_nothing(tmp_path: Path) -> None:

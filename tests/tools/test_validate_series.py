@@ -12,16 +12,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 
 from benchmarks.validation import WithoutEngine
 from sybilion_mcp.server import build_server
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.settings import Settings
 from tests.conftest import TODAY, good_series
+from tests.tools.host import call as call_tool
+from tests.tools.host import data_of, failure_of, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -48,8 +49,7 @@ def desk(tmp_path: Path, folder: Path) -> Desk:
 
 
 async def call(client: Client, **arguments: Any) -> CallToolResult:
-    with anyio.fail_after(30):
-        return await client.call_tool("validate_series", arguments)
+    return await call_tool(client, "validate_series", **arguments)
 
 
 async def check(client: Client, **arguments: Any) -> Series:
@@ -66,19 +66,7 @@ async def check(client: Client, **arguments: Any) -> Series:
 
 
 async def refusal(client: Client, **arguments: Any) -> Series:
-    result = await call(client, **arguments)
-    assert result.is_error
-    return data_of(result)
-
-
-def data_of(result: CallToolResult) -> Series:
-    data: Series | None = result.structured_content
-    assert data is not None
-    return data
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+    return failure_of(await call(client, **arguments))
 
 
 def size_of(answer: Series) -> int:

@@ -53,7 +53,7 @@ def test_the_routes_are_those_that_it_tells(document: dict[str, Any], tmp_path: 
     routes = {
         (method, route.path)  # type: ignore[attr-defined]  # all of them are Routes
         for route in build_app(tmp_path).routes
-        for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
+        for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]  # as above
     }
 
     assert routes == {key for key, _ in operations(document)}
