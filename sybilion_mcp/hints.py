@@ -1,6 +1,6 @@
 """From a failure to what happened, why, and what to do next.
 
-The codes are a closed list (`CODES`). `_code_of` is the one table from a backend's answer to a code, `hint_words`
+The codes are a closed list (`CODES`). `code_of` is the one table from a backend's answer to a code, `hint_words`
 the one place that writes about it. Only our own words are used: an API's sentence tells causes apart, it is never
 quoted.
 """
@@ -42,6 +42,7 @@ class Refusal(Exception):
         changes: Mapping[str, object] | None = None,
         problems: Sequence[Problem] = (),
         retry_after_s: int | None = None,
+        trace_id: str | None = None,
     ) -> None:
         words = WORDS.get(code)
         self.code = code
@@ -52,6 +53,7 @@ class Refusal(Exception):
         self.changes = changes or {}
         self.problems = tuple(problems)
         self.retry_after_s = retry_after_s
+        self.trace_id = trace_id
 
 
 class About(Exception):
@@ -104,7 +106,7 @@ def explain(error: BackendError | Refusal, subject: Subject) -> Failure:
     """The failure to show for an error, with a next step that fits what was called."""
     if isinstance(error, Refusal):
         return _explain_refusal(error, subject)
-    code = _code_of(error)
+    code = code_of(error)
     words = _words(error, code)
     lost = error.operation == "submit" and outcome_unknown(error)
     hint = (EOMER_LOST if error.backend == "eomer" else LOST_ANSWER) if lost else words.hint
@@ -167,6 +169,7 @@ def _explain_refusal(error: Refusal, subject: Subject) -> Failure:
         _timed(error.next or then, error.retry_after_s),
         retryable=error.retry_after_s is not None,
         retry_after_s=error.retry_after_s,
+        trace_id=_trace_id(error),
         problems=error.problems,
     )
 
@@ -185,7 +188,7 @@ def _timed(step: NextStep, seconds: int | None) -> NextStep:
     return replace(step, reason=f"{step.reason} in {seconds} s".strip())
 
 
-def _code_of(error: BackendError) -> str:
+def code_of(error: BackendError) -> str:
     """The one table from what a backend did to a code."""
     if isinstance(error, ElsewhereError):
         return "artifact_elsewhere"
@@ -257,7 +260,7 @@ def _next(kind: str, subject: Subject) -> NextStep:
 _CALL_FIELDS = ("title", "description", "keywords", "regions", "categories", "limit", "date_from", "date_to")
 
 
-def _trace_id(error: BackendError) -> str | None:
+def _trace_id(error: BackendError | Refusal) -> str | None:
     """The id to report a failure with. It comes from outside, so only what ids are made of is taken over."""
     trace_id = getattr(error, "trace_id", None)
     return identifier(trace_id) or None if isinstance(trace_id, str) else None

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 HIDDEN = "[token]"
 _BEGINS = "sk_ops_"
 _SHORTEST = 8  # characters of a configured secret; what is shorter is none, and would be found everywhere
+_READ_CLOSELY = 256 * 1024  # characters; in what is longer a secret is found as it is written, in any case
 _LONGEST_FORM = 28  # bytes that one character takes at most, in the longest of the forms below
 _HEX = "[0-9A-Fa-f]"
 _PERCENT = "%(?:25){0,2}"
@@ -51,6 +52,9 @@ class Secrets:
         return self._plainly(text) or any(map(self._plainly, _read_otherwise(_with_more_to_read(text))))
 
     def _plainly(self, text: str) -> bool:
+        if len(text) > _READ_CLOSELY:  # whoever chooses text and key could make the patterns take their time
+            lowered = text.lower()
+            return any(one in lowered for one in self._hints[1:]) or _LOOKS_LIKE_ONE.search(text) is not None
         return self._may_hold_one(text) and any(one.search(text) for one in (*self._patterns, _LOOKS_LIKE_ONE))
 
     def _may_hold_one(self, text: str) -> bool:
@@ -165,7 +169,17 @@ def _in_any_form(secret: str) -> str:
 
     Its first character begins with a literal whatever its form: that is what makes the search fast.
     """
-    return "".join(f"(?:{'|'.join(_forms(one))})" for one in secret)
+    return "".join(_in_a_row(one) if one[0] == "\\" else _one_of(one) for one in re.findall(r"\\+|[^\\]", secret))
+
+
+def _one_of(character: str) -> str:
+    return f"(?:{'|'.join(_forms(character))})"
+
+
+def _in_a_row(backslashes: str) -> str:
+    """However many escape them: read in one way only, as otherwise a search could take for ever."""
+    count, forms = len(backslashes), f"{_PERCENT}5[cC]|{_ESCAPE}(?:u00|x)5[cC]|\\\\"
+    return f"(?>(?>{forms}){{{count},{4 * count}}})"
 
 
 def _forms(character: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sybilion_mcp.outside import clean, identifier
 from sybilion_mcp.secret_text import HIDDEN, Mask, Secrets
 from tests.canaries import DISGUISES, OTHER, TOKEN, UNSEEN, Disguise, tells
+from tests.timing import cpu_seconds
 
 
 @given(text=st.text(), secret=st.text('abcXYZ019_-%\\\\"/é', min_size=8, max_size=24), where=st.integers(0, 50))
@@ -87,3 +88,25 @@ def test_one_line_in_disguise_is_found_among_many_others(disguise: Disguise, sec
     assert secrets.within({"lines": with_one})
     assert secrets.within({"text": "\n".join(with_one)})
     assert not tells(secrets.hide("\n".join(with_one)), secret)
+
+
+WITH_BACKSLASHES = ["\\" * 12 + "x", "\\." * 30 + "x", r"ab\cd\\ef\\\gh"]
+
+
+@pytest.mark.parametrize("secret", WITH_BACKSLASHES)
+@pytest.mark.parametrize("form", [str, json.dumps, lambda one: json.dumps(json.dumps(one)), quote, repr])
+def test_a_secret_with_backslashes_is_found_in_every_form(secret: str, form: Disguise) -> None:
+    assert Secrets([secret]).within({"text": f"it is {form(secret)}."})
+
+
+@pytest.mark.parametrize("secret", [*WITH_BACKSLASHES, "a" * 127 + "b"])
+@pytest.mark.parametrize("text", ["\\" * 200 + "y", "\\\\\\." * 50, "\\u005c" * 50, "a" * 4_000_000 + "\\"])
+def test_no_text_makes_the_search_take_long(secret: str, text: str) -> None:
+    assert cpu_seconds(lambda: Secrets([secret]).within(text)) < 1
+
+
+def test_in_very_long_texts_a_secret_is_found_as_it_is_written() -> None:
+    around = "b" * 300_000
+    assert Secrets(["plain-words-of-a-key"]).within(f"{around} Plain-Words-of-a-Key {around}")
+    assert Secrets().within(f"{around} {TOKEN} {around}")
+    assert not Secrets(["plain-words-of-a-key"]).within(around)

@@ -96,7 +96,8 @@ def _fault(failure: Exception) -> str:
     if isinstance(failure, LibraryError):
         return engine_faults.DRIVER_FOLDER
     unusable = isinstance(failure, Refusal) and failure.code == "storage_failed"
-    return engine_faults.FILES if unusable or isinstance(failure, OSError | DBAPIError) else "internal error"
+    of_files = isinstance(failure, OSError | DBAPIError) and not isinstance(failure, TimeoutError | ConnectionError)
+    return engine_faults.FILES if unusable or of_files else "internal error"
 
 
 def error_answer(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

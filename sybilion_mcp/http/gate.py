@@ -66,7 +66,7 @@ class Gate:
         try:
             key = key_in(scope)
         except ImplausibleKey:
-            wrong = "X-Sybilion-Api-Key must be there once and hold an API key: 8 to 256 visible ASCII characters."
+            wrong = "X-Sybilion-Api-Key must be there once and hold 8 to 128 visible ASCII characters, no backslash."
             return _told(HTTPStatus.BAD_REQUEST, "implausible_key", wrong)
         if key is None and not self._keyless:
             challenge = {"www-authenticate": "X-Sybilion-Api-Key"}

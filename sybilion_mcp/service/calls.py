@@ -145,7 +145,7 @@ async def offer(desk: Desk, question: Question) -> CallOffer | None:
     high, limit = expected.eur_cents[1], question.max_cost_eur_cents
     if (limit is not None and limit < high) or await beyond_cap(desk, high) is not None:
         return None
-    if await too_poor(desk, expected) is not None:
+    if await too_poor(desk, expected, what=question.tariff.what) is not None:
         return None
     text = (
         f"Pay for this {question.tariff.what} on the Sybilion service?\n{question.about}\n"

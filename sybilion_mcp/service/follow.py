@@ -13,7 +13,7 @@ from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, Trans
 from sybilion_mcp.contract.jobs import JOB_STATUSES, Job, is_job_id
 from sybilion_mcp.eomer_words import EOMER_WORDS
 from sybilion_mcp.hint_words import ON_LOCAL, words_of
-from sybilion_mcp.hints import Refusal, Subject, explain
+from sybilion_mcp.hints import Refusal, code_of
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service import whose
@@ -245,16 +245,16 @@ def asked_again(submission: Submission) -> dict[str, object]:
 
 
 def is_too_many_jobs(error: BackendError) -> bool:
-    return explain(error, Subject("submit_forecast")).code == "too_many_jobs"
+    return code_of(error) == "too_many_jobs"
 
 
-async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
+async def too_many_jobs(desk: Desk, backend: str, trace_id: str | None = None) -> Refusal:
     """What to say when a backend takes no more jobs: those that run, the oldest first, and when to come back."""
     words = EOMER_WORDS["too_many_jobs"] if backend == "eomer" else words_of("too_many_jobs", backend)
     hint = f"{words.hint} {ON_LOCAL}" if words.local_helps else words.hint
     unfinished = await _unfinished(desk, backend)
     if not unfinished:  # they ended meanwhile, or cannot be told
-        return Refusal("too_many_jobs", words.message, hint, retry_after_s=words.retry_after_s)
+        return Refusal("too_many_jobs", words.message, hint, retry_after_s=words.retry_after_s, trace_id=trace_id)
     told = first_of([_named(job, backend, desk.now()) for job in unfinished], NAMED)
     oldest = unfinished[0]
     expected = await _expected(desk, backend, await desk.store.submission_of(oldest.job_id))
@@ -266,6 +266,7 @@ async def too_many_jobs(desk: Desk, backend: str) -> Refusal:
         f"{hint} Unfinished, the oldest first: {told}.",
         next=NextStep("get_status", wait, f"until it is finished, usually {_soon(seconds)}; only then submit again"),
         retry_after_s=seconds,
+        trace_id=trace_id,
     )
 
 

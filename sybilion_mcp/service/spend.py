@@ -176,15 +176,18 @@ MONTHLY = NextStep("validate_series", reason='with one monthly series: backend="
 
 
 async def too_poor(desk: Desk, expected: Expectation, *, what: str = "forecast", cheaper: str = "") -> Refusal | None:
-    """What to say where the account has less than something costs at least, so that nobody need be asked to pay.
+    """What to say where the account has less than something usually costs, so that nobody need be asked to pay.
 
-    None where it has enough, or does not tell now. What the service holds may be more; only the service knows.
+    None where it has enough, or does not tell now. Of a forecast only the service knows what it holds; for a call that
+    answers at once the account needs the most that it may cost.
     """
-    least = expected.eur_cents[0]
+    forecast = what == "forecast"
+    least = expected.eur_cents[0 if forecast else 1]
     with suppress(BackendError), anyio.move_on_after(BALANCE_SECONDS):
         available = (await desk.backend("sybilion").account()).available_eur_cents
         if available is not None and available < least:
-            message = f"This {what} costs at least {_eur(least)} ({expected.basis}); {_eur(available)} are available."
+            needs = f"usually costs at least {_eur(least)}" if forecast else f"may cost {_eur(least)}"
+            message = f"This {what} {needs} ({expected.basis}); {_eur(available)} are available."
             hint = (
                 f"{cheaper}Nothing was sent, and the user was not asked to pay. Wait until running jobs settle, ask "
                 'the user to top up, or use backend="local", which is free.'
@@ -270,10 +273,13 @@ async def over_cap(
 
 def _told(today: Spent) -> str:
     paid = f"{_eur(today.paid)} paid"
-    if not today.open:
-        return paid
-    jobs = "1 job whose cost is" if today.open == 1 else f"{today.open} jobs whose costs are"
-    return f"{paid}, {_eur(today.reserved)} reserved for {jobs} not known yet; get_status settles what has ended"
+    reserved = []
+    if today.open:
+        jobs = "1 job whose cost is" if today.open == 1 else f"{today.open} jobs whose costs are"
+        reserved.append(f"{_eur(today.reserved)} reserved for {jobs} not known yet; get_status settles what has ended")
+    if today.calls:
+        reserved.append(f"{_eur(today.calls)} for calls whose answers got lost; to ask the same again settles them")
+    return ", ".join([paid, *reserved])
 
 
 def _eur(cents: int) -> str:

@@ -57,11 +57,15 @@ class OverCap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """EUR cents of a day: `paid`, and `reserved` for so many `open` submissions whose cost is not known yet."""
+    """EUR cents of a day: `paid`, and `reserved` for so many `open` submissions whose cost is not known yet.
+
+    `calls`: reserved for billed calls without an answer.
+    """
 
     paid: int
     reserved: int
     open: int
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ def spent_since(since: str) -> Any:
 
 
 def paid_and_reserved(since: str) -> Any:
-    """EUR cents and a number: what is known to be paid, what counts for the others, and how many these are.
+    """EUR cents and a number: what is known to be paid, what counts for the other jobs, how many these are, and what
+    counts for calls without an answer.
 
     Of a forgotten job there is nothing more to learn: what it counts with is as good as paid.
     """
@@ -58,7 +59,7 @@ def paid_and_reserved(since: str) -> Any:
     both = select(func.coalesce(func.sum(paid), 0).label("p"), func.coalesce(func.sum(bound), 0).label("r"))
     of_calls = both.where(calls.c.created_at >= since, calls.c.state != "refused").subquery()
     one_row = of_jobs.join(of_calls, true())
-    return select(of_jobs.c.p + of_calls.c.p, of_jobs.c.r + of_calls.c.r, of_jobs.c.o).select_from(one_row)
+    return select(of_jobs.c.p + of_calls.c.p, of_jobs.c.r, of_jobs.c.o, of_calls.c.r).select_from(one_row)
 
 
 def lose_job(job_id: str) -> Any:

@@ -94,7 +94,7 @@ async def _submitted(desk: Desk, order: Order) -> Submitted:
         return await submit(desk, order)
     except AnswerError as error:
         if is_too_many_jobs(error):
-            raise await too_many_jobs(desk, error.backend) from error
+            raise await too_many_jobs(desk, error.backend, error.trace_id) from error
         raise
 
 

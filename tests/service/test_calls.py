@@ -211,6 +211,50 @@ async def test_the_same_question_within_a_day_is_not_sent_again(open_desk: OpenD
     assert len(api.calls) == 1
 
 
+async def test_the_charge_is_told_to_one_who_is_there_to_hear_it(open_desk: OpenDesk, api: BilledApi) -> None:
+    """Given two who share a call, of which the first one leaves before its answer."""
+    desk = open_desk()
+    reused = []
+
+    async def ask() -> None:
+        reused.append((await asked(desk)).answered.reused)
+
+    async with anyio.create_task_group() as group:
+        leaving = anyio.CancelScope()
+
+        async def leaves() -> None:
+            with leaving:
+                await ask()
+
+        group.start_soon(leaves)
+        group.start_soon(ask)
+        await api.seen(1)  # the account: the call itself comes after it
+        leaving.cancel()
+
+    assert reused == [False]
+    assert len(api.charges) == 1
+
+
+async def test_a_proxy_that_finds_no_page_does_not_say_that_a_lost_call_cost_nothing(
+    open_desk: OpenDesk, api: BilledApi
+) -> None:
+    desk = open_desk(spend_cap_eur_cents=60)
+    api.always("drivers", proxy_error(502, handled=True))
+    with pytest.raises(BackendError):
+        await asked(desk)
+    api.well_again()
+    api.always("drivers", proxy_error(404))
+    with pytest.raises(BackendError):
+        await asked(desk)
+    api.well_again()
+
+    assert await desk.store.spent_since("2026-11-22") == 50
+    told = await refusal_of(desk, title=f"{TITLE}, deflated")
+    assert "0.50 EUR for calls whose answers got lost" in told.message
+    assert len((await asked(desk)).drivers) == 10
+    assert len(api.charges) == 1
+
+
 async def test_a_day_later_the_question_is_a_new_one(open_desk: OpenDesk, api: BilledApi) -> None:
     await asked(open_desk())
 

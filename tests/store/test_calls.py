@@ -126,6 +126,13 @@ async def test_the_cap_stops_a_call_before_it_is_written_down(store: Store) -> N
     assert await store.calls.current("other") is None
 
 
+async def test_the_answer_of_another_try_is_told_from_the_first(store: Store) -> None:
+    await store.calls.begin(NEW)
+
+    assert await store.calls.put_answer("id-1", {}, "at", 10, 50)
+    assert not await store.calls.put_answer("id-1", {}, "later", 10, 50)
+
+
 async def test_a_charge_is_booked_for_one_call(store: Store) -> None:
     for request_id in ("id-1", "id-2"):
         await store.calls.begin(replace(NEW, request_id=request_id, request_hash=request_id))
@@ -133,6 +140,7 @@ async def test_a_charge_is_booked_for_one_call(store: Store) -> None:
 
     assert await store.calls.book("id-1", "usage-7", 41)
     assert not await store.calls.book("id-2", "usage-7", 41)
+    assert not await store.calls.book("id-1", "usage-8", 7)
 
     assert await store.calls.booked("us", 10) == {"usage-7"}
     assert [one.eur_cents for one in await store.calls.told("drivers", "us", 10)] == [41]

@@ -269,7 +269,7 @@ async def test_an_account_with_too_many_jobs_is_told_which_they_are(client: Clie
 
     failure = data_of(refused)
     assert refused.is_error
-    assert (failure["code"], failure["retryable"]) == ("too_many_jobs", True)
+    assert (failure["code"], failure["retryable"], failure["trace_id"]) == ("too_many_jobs", True, "trace-429")
     assert f"{older} (9 min), {newer} (2 min)." in failure["hint"]
     assert failure["retry_after_s"] == pytest.approx(690 - 9 * 60, abs=5)
     assert failure["next"] == {"tool": "get_status", "arguments": {"job_id": older, "wait_seconds": 45}}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 TITLE = "Copper price, London, USD per tonne"
 SUBMIT = {"series": good_series(), "title": TITLE, "soft_horizon": 6, "driver_limit": 0}
-CALLS = [("submit_forecast", SUBMIT, 52), ("rank_drivers", {"title": TITLE, "limit": 5}, 5)]
+CALLS = [("submit_forecast", SUBMIT, 52), ("rank_drivers", {"title": TITLE, "limit": 5}, 25)]
 
 
 @pytest.mark.parametrize(("tool", "arguments", "least"), CALLS)
