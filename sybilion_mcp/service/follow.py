@@ -22,7 +22,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.keeping import keep, kept_names, note_gone, write_down
 from sybilion_mcp.service.looks import Look, Watcher
 from sybilion_mcp.service.naming import first_of
-from sybilion_mcp.service.spend import Expectation, expected_for
+from sybilion_mcp.service.spend import Expectation, account_of, expected_for
 from sybilion_mcp.store.records import StoredJob, Submission
 
 MAX_WAIT_SECONDS = 45
@@ -205,12 +205,32 @@ def looking(desk: Desk, backend: Backend, job_id: str, *, remembered: bool) -> L
             job = await backend.job(job_id)
         except AnswerError as error:
             if error.status == 404 and remembered:
+                if await _of_another_token(desk, backend, job_id):
+                    raise _another_token(desk, job_id) from error
                 await note_gone(desk, job_id)
             raise
         remembered = await write_down(desk, job, backend.name, anew=not remembered) or remembered
         return job
 
     return look
+
+
+async def _of_another_token(desk: Desk, backend: Backend, job_id: str) -> bool:
+    """Whether a job was submitted from here with a token that is not known to be of the same account."""
+    submission = await desk.store.submission_of(job_id) if backend.name == "sybilion" else None
+    token = account_of(desk)
+    return submission is not None and submission.account not in (token, *await desk.store.account_names(token))
+
+
+def _another_token(desk: Desk, job_id: str) -> Refusal:
+    where = "the header" if desk.over_http else desk.settings.token_variable
+    return Refusal(
+        "job_not_found",
+        "This job was made with another token, and the service does not show it to the one configured now.",
+        f"It is not lost, so do not submit it again. Ask the user for the token that it was made with, in {where}; "
+        "results that were read before stay readable.",
+        next=NextStep("get_status", {"job_id": job_id}, "once that is done"),
+    )
 
 
 def elapsed_seconds(job: Job, now: datetime) -> float | None:

@@ -52,6 +52,31 @@ async def forgotten(client: Client, api: HostedApi, job_id: str) -> str:
     return job_id
 
 
+async def test_a_job_of_another_token_is_not_called_lost(
+    client: Client, api: HostedApi, job_id: str, tmp_path: Path, executor: Executor
+) -> None:
+    api.users["sk_ops_of_somebody_else"] = "somebody else"
+    settings = Settings(
+        home=tmp_path / "home", api_token="sk_ops_of_somebody_else", api_base_url=api.url, spend="allow"
+    )
+    desk = ImpatientDesk(settings, today=lambda: TODAY, executor=executor)
+    made = api.jobs.pop(job_id)  # not shown to them
+    with stamina.set_testing(True, attempts=1):
+        async with Client(build_server(settings, desk)) as theirs:
+            told = failure_of(await call(theirs, "get_status", job_id=job_id, wait_seconds=0))
+    await desk.aclose()
+    api.jobs[job_id] = made
+
+    assert told["code"] == "job_not_found"
+    assert "made with another token" in told["message"]
+    assert "do not submit it again" in told["hint"]
+    stored = await desk.store.job(job_id)
+    assert stored is not None
+    assert stored.gone_at is None
+    await desk.aclose()
+    assert data_of(await call(client, "get_status", job_id=job_id, wait_seconds=0))["status"] == made["status"]
+
+
 @pytest.mark.parametrize("artifact", ["report", "forecast", "drivers", "backtest"])
 @pytest.mark.parametrize("view", ["summary", "table"])
 async def test_every_reading_of_a_forgotten_job_stays(
