@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from math import ceil
 
@@ -11,17 +11,13 @@ import anyio
 
 from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TransportError
 from sybilion_mcp.contract.jobs import JOB_STATUSES, Job, is_job_id
-from sybilion_mcp.eomer_words import EOMER_WORDS
-from sybilion_mcp.hint_words import ON_LOCAL, words_of
-from sybilion_mcp.hints import Refusal, code_of
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.outside import identifier
 from sybilion_mcp.service import whose
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.keeping import keep, kept_names, note_gone, write_down
 from sybilion_mcp.service.looks import Look, Watcher
-from sybilion_mcp.service.naming import first_of
 from sybilion_mcp.service.spend import Expectation, account_of, expected_for
 from sybilion_mcp.store.records import StoredJob, Submission
 
@@ -35,17 +31,10 @@ KEEPING_SECONDS = 15
 """For the results of a job that has just finished; what does not come in time is fetched at the next look."""
 LOOKING_AGAIN_SECONDS = 10.0
 """For a look that is made for the case that there is more to see by now."""
-NAMED = 5
-"""Unfinished jobs that are told by name."""
-LISTING_SECONDS = 10.0
-"""For finding them; a failure without names comes sooner than one with them."""
-_UNFINISHED_SINCE = timedelta(days=2)
 LOCAL_PACE = (0.1, 1.0)
 HOSTED_PACE = (2.0, 10.0)
 _LONGEST_PAUSE = 60
 """Seconds until a caller is to look again, at most."""
-_SOONEST = 15
-"""Seconds until a caller may submit again where too many jobs run, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +125,7 @@ async def _known(desk: Desk, job_id: str) -> _Known:
         stored = await desk.store.job(job_id) or await whose.found(desk, job_id)
         submission = await desk.store.submission_of(job_id)
         backend = stored.backend if stored else desk.settings.default_backend
-        expected = await _expected(desk, backend, submission)
+        expected = await expected_of(desk, backend, submission)
         if stored is None:
             return _Known(None, backend, submission, expected)
         return _Known(stored.job, backend, submission, expected, stored.seen_at)
@@ -248,7 +237,8 @@ async def _followed(desk: Desk, job: Job, known: _Known) -> Followed:
     return Followed(job, known.backend, elapsed_s, tuple(sorted(names)), known.expected, again)
 
 
-async def _expected(desk: Desk, backend: str, submission: Submission | None) -> Expectation:
+async def expected_of(desk: Desk, backend: str, submission: Submission | None) -> Expectation:
+    """What a job costs and takes, by what is known of how it was submitted."""
     limit = options_of(submission.request).get("driver_limit") if submission else None
     return await expected_for(desk, backend, limit if isinstance(limit, int) else None)
 
@@ -262,58 +252,6 @@ def asked_again(submission: Submission) -> dict[str, object]:
         **aux,
         "backend": submission.backend,
     }
-
-
-def is_too_many_jobs(error: BackendError) -> bool:
-    return code_of(error) == "too_many_jobs"
-
-
-async def too_many_jobs(desk: Desk, backend: str, trace_id: str | None = None) -> Refusal:
-    """What to say when a backend takes no more jobs: those that run, the oldest first, and when to come back."""
-    words = EOMER_WORDS["too_many_jobs"] if backend == "eomer" else words_of("too_many_jobs", backend)
-    hint = f"{words.hint} {ON_LOCAL}" if words.local_helps else words.hint
-    unfinished = await _unfinished(desk, backend)
-    if not unfinished:  # they ended meanwhile, or cannot be told
-        return Refusal("too_many_jobs", words.message, hint, retry_after_s=words.retry_after_s, trace_id=trace_id)
-    told = first_of([_named(job, backend, desk.now()) for job in unfinished], NAMED)
-    oldest = unfinished[0]
-    expected = await _expected(desk, backend, await desk.store.submission_of(oldest.job_id))
-    seconds = _until_done(expected, elapsed_seconds(oldest, desk.now()) or 0.0)
-    wait = {"job_id": identifier(oldest.job_id), "wait_seconds": min(seconds, MAX_WAIT_SECONDS)}
-    return Refusal(
-        "too_many_jobs",
-        words.message,
-        f"{hint} Unfinished, the oldest first: {told}.",
-        next=NextStep("get_status", wait, f"until it is finished, usually {_soon(seconds)}; only then submit again"),
-        retry_after_s=seconds,
-        trace_id=trace_id,
-    )
-
-
-async def _unfinished(desk: Desk, backend: str) -> list[Job]:
-    """The account's jobs that still run, the oldest first; none when they cannot be told."""
-    with suppress(BackendError), anyio.move_on_after(LISTING_SECONDS):
-        since = desk.now() - _UNFINISHED_SINCE
-        recent = await desk.backend(backend).recent_jobs(since) or []
-        return sorted((job for job in recent if not job.finished), key=lambda job: job.created or since)
-    return []
-
-
-def _named(job: Job, backend: str, now: datetime) -> str:
-    """Its id, and how long it runs where that matters: on the embedded engine each takes seconds."""
-    seconds = elapsed_seconds(job, now)
-    age = "" if seconds is None or backend == "local" else f" ({job_time(seconds)})"
-    return f"{identifier(job.job_id)}{age}"
-
-
-def _until_done(expected: Expectation, elapsed_s: float) -> int:
-    """Seconds until a job is probably done, from the middle of the usual range."""
-    low, high = expected.seconds
-    return max(int((low + high) / 2 - elapsed_s), ceil(high / 30), _SOONEST)
-
-
-def _soon(seconds: int) -> str:
-    return f"in {job_time(seconds)}"
 
 
 def job_time(seconds: float) -> str:

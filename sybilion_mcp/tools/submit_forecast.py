@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from sybilion_mcp.backends.base import AnswerError, BackendError
 from sybilion_mcp.hints import About, Refusal
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service.crowded import is_too_many_jobs, too_many_jobs
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import is_too_many_jobs, too_many_jobs
 from sybilion_mcp.service.offer import Offer
 from sybilion_mcp.service.orders import Order
 from sybilion_mcp.service.spend import Expectation, duration, euros

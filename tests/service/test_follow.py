@@ -13,9 +13,11 @@ import pytest
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TransportError
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.service import crowded
 from sybilion_mcp.service import follow as following
+from sybilion_mcp.service.crowded import too_many_jobs
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.follow import Followed, Running, follow, too_many_jobs
+from sybilion_mcp.service.follow import Followed, Running, follow
 from sybilion_mcp.service.submit import submit
 from tests.hosted import Fault, HostedApi, error, garbage, reset, silence
 from tests.service.conftest import OpenDesk
@@ -571,7 +573,7 @@ async def test_where_the_jobs_cannot_be_listed_the_failure_is_told_without(
 async def test_a_list_of_jobs_that_does_not_come_keeps_nobody_waiting(
     hosted: Desk, api: HostedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "LISTING_SECONDS", 0.05)
+    monkeypatch.setattr(crowded, "LISTING_SECONDS", 0.05)
     api.always("jobs", silence())
 
     started = time.monotonic()

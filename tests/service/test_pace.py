@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from sybilion_mcp.backends.base import AnswerError
 from sybilion_mcp.service import follow as following
-from sybilion_mcp.service.follow import is_too_many_jobs, poll_after
+from sybilion_mcp.service.crowded import is_too_many_jobs
+from sybilion_mcp.service.follow import poll_after
 from sybilion_mcp.service.spend import EMBEDDED, WITH_DRIVERS, WITHOUT_DRIVERS, Expectation
 
 
