@@ -79,7 +79,8 @@ async def offer(desk: Desk, order: Order) -> Offer | None:
         return None
     expected = await expected_for(desk, name, order.options.driver_limit)
     limit = order.max_cost_eur_cents
-    if (limit is not None and limit < expected.eur_cents[1]) or await stopped_by_cap(desk, expected):
+    too_little = limit is not None and (limit < expected.eur_cents[1] or (limit == 0 and not expected.told))
+    if too_little or await stopped_by_cap(desk, expected):
         return None
     if expected.told and await too_poor(desk, expected) is not None:
         return None

@@ -96,7 +96,9 @@ def account_of(desk: Desk, backend: str = "sybilion") -> str:
 def service_of(desk: Desk, backend: str = "sybilion") -> str:
     """The service's address, in the one way it can be written."""
     address = urlsplit(desk.settings.eomer_api_base_url if backend == "eomer" else desk.settings.api_base_url)
-    return address._replace(netloc=address.netloc.lower(), path=address.path.rstrip("/")).geturl()
+    usual = {"http": ":80", "https": ":443"}.get(address.scheme, "")
+    host = address.netloc.lower().removesuffix(usual)
+    return address._replace(netloc=host, path=address.path.rstrip("/")).geturl()
 
 
 async def pass_gate(
@@ -159,17 +161,19 @@ async def _pass_untold(desk: Desk, max_cost_eur_cents: int | None, *, unasked: b
         cap = _eur(settings.spend_cap_eur_cents or 0)
         hint = "Wait until tomorrow (UTC), or ask the user to raise SYBILION_MCP_SPEND_CAP_EUR_CENTS. Nothing was sent."
         raise Refusal("spend_refused", f"{told}, and the cap of {cap} a day is used up.", hint, next=MONTHLY)
+    ask = (
+        "Ask the user. If they agree, call again with max_cost_eur_cents at least 1: that "
+        "stands for their word, as no limit can be set at Eomer. Nothing was sent."
+    )
+    if max_cost_eur_cents == 0 and not said_yes:
+        raise Refusal("spend_refused", f"{told}, and max_cost_eur_cents=0 allows no cost.", ask)
     if settings.spend != "ask" or said_yes:
         return
     if unasked:
         hint = "Call again with the same arguments: then the user is asked. Nothing was sent."
         raise Refusal("spend_refused", f"{told}, and the user was not asked yet.", hint, retry_after_s=1)
-    if not max_cost_eur_cents:
-        hint = (
-            "Ask the user. If they agree, call again with max_cost_eur_cents at least 1: that "
-            "stands for their word, as no limit can be set at Eomer. Nothing was sent."
-        )
-        raise Refusal("spend_refused", f"{told}.", hint)
+    if max_cost_eur_cents is None:
+        raise Refusal("spend_refused", f"{told}.", ask)
 
 
 MONTHLY = NextStep("validate_series", reason='with one monthly series: backend="local" forecasts it for free')

@@ -64,7 +64,7 @@ async def submit(desk: Desk, order: Order) -> Submitted:
         replaces=replaces,
         created_at=at,
         expected_eur_cents=high,
-        request_id=_request_id(asked, found.replaced),
+        request_id=await _request_id(desk, asked, found.replaced),
     )
     try:
         begun = await desk.store.begin_submission(question, cap_eur_cents=desk.settings.spend_cap_eur_cents)
@@ -103,10 +103,13 @@ async def question_of(desk: Desk, order: Order) -> Submission:
     )
 
 
-def _request_id(question: Submission, replaced: Submission | None) -> str | None:
-    """Where the answer to the last one was lost, it is the same wish once more, and goes out under the same id."""
-    same = replaced is not None and replaced.job_id is None
-    return replaced.request_id if replaced and same and replaced.request_id else question.request_id
+async def _request_id(desk: Desk, question: Submission, replaced: Submission | None) -> str | None:
+    """Where the answer to the last one was lost, it is the same wish once more, and goes out under the same id.
+
+    Once a job is known under that id, a service that honours it would answer with that very job.
+    """
+    lost = replaced.request_id if replaced is not None and replaced.job_id is None else None
+    return question.request_id if lost is None or await desk.store.job_known_under(lost) else lost
 
 
 async def by_every_name(desk: Desk, question: Submission) -> list[Submission]:

@@ -1,10 +1,26 @@
-"""What becomes of a submission that made no job, or none of its own, and what answers its question instead."""
+"""What becomes of a submission: the job that it made, or what answers its question where it made none of its own."""
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.store import statements
-from sybilion_mcp.store.tables import submissions
+from sybilion_mcp.store.tables import jobs, submissions
+
+
+async def accept(connection: AsyncConnection, submission_id: str, job: Job, backend: str) -> bool:
+    """False where another service calls a job of its own so: that is not this job."""
+    others = select(jobs.c.job_id).where(jobs.c.job_id == job.job_id, jobs.c.backend != backend)
+    if await connection.scalar(others) is not None:
+        return False
+    await connection.execute(statements.set_submission(submission_id, state="accepted", job_id=job.job_id))
+    await connection.execute(statements.add_job(job, backend))
+    return True
+
+
+async def job_known_under(connection: AsyncConnection, request_id: str) -> bool:
+    made = select(submissions.c.job_id).where(submissions.c.request_id == request_id, submissions.c.job_id.is_not(None))
+    return await connection.scalar(made.limit(1)) is not None
 
 
 async def reject(connection: AsyncConnection, submission_id: str, state: str) -> None:

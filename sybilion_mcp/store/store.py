@@ -106,11 +106,14 @@ class Store:
         """The backend made this job for the question. False when it was made for another one."""
         try:
             async with self._begin(writing=True, patience=patience) as connection:
-                await connection.execute(statements.set_submission(submission_id, state="accepted", job_id=job.job_id))
-                await connection.execute(statements.add_job(job, backend))
+                return await outcomes.accept(connection, submission_id, job, backend)
         except IntegrityError:
             return False
-        return True
+
+    async def job_known_under(self, request_id: str) -> bool:
+        """Whether a submission that was sent under this id made a job."""
+        async with self._begin() as connection:
+            return await outcomes.job_known_under(connection, request_id)
 
     async def reject_submission(
         self, submission_id: str, *, paid: bool = False, patience: float = BUSY_SECONDS

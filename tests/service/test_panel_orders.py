@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import pytest
 import stamina
 
 from sybilion_mcp.backends.base import BackendError, TransportError
+from sybilion_mcp.contract.jobs import Job
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.service.arguments import Options, PanelOptions
 from sybilion_mcp.service.desk import Desk
@@ -217,6 +219,54 @@ async def test_a_lost_submit_that_is_lost_again_stays_one_job(opened: Opening, s
     assert len({one.headers["x-request-id"] for one in service.submits}) == 1
     assert len(service.submits) == 3
     assert (await submit(desk, order())).job_id == made.job_id
+
+
+async def test_a_question_whose_lost_answer_came_to_a_failed_job_can_be_asked_again(
+    opened: Opening, service: Service
+) -> None:
+    desk = opened()
+    order = Order(Options(soft_horizon=3), **DAILY, backend="eomer")
+    service.next(LOST, handled=True)
+    with pytest.raises(TransportError):
+        await submit(desk, order)
+    begun = desk.now()
+    for minutes in (1, 5):  # two looks, far enough apart
+        desk.now = partial(begun.__add__, timedelta(minutes=minutes))
+        with pytest.raises(Refusal):
+            await submit(desk, order)
+    failed = await submit(desk, replace(order, resubmit=True))
+    told = {"job_id": failed.job_id, "status": "failed", "created_at": "2026-11-22T00:00:00Z", "error_code": "timeout"}
+    service.gets = [httpx.Response(200, json=told)]
+    assert (await current(desk, failed.job_id)).job.status == "failed"
+
+    again = await submit(desk, replace(order, resubmit=True))
+
+    first, second, third = (one.headers["x-request-id"] for one in service.submits)
+    assert first == second != third
+    assert again.job_id != failed.job_id
+
+
+async def test_a_job_id_that_another_service_has_used_is_no_answer(opened: Opening, service: Service) -> None:
+    desk = opened()
+    taken = Job.model_validate({"job_id": "J-1", "status": "completed", "settled": True, "eur_cents_final": 300})
+    await desk.store.put_job(taken, "sybilion")
+    service.next(httpx.Response(202, json={"job_id": "J-1", "status": "pending"}))
+
+    with pytest.raises((Refusal, BackendError)):
+        await submit(desk, Order(Options(soft_horizon=3), **DAILY, backend="eomer"))
+
+    stored = await desk.store.job("J-1")
+    assert stored is not None
+    assert (stored.backend, stored.job.eur_cents_final) == ("sybilion", 300)
+
+
+async def test_no_cost_allowed_means_nothing_is_sent(opened: Opening, service: Service) -> None:
+    desk = opened(spend="allow")
+    with pytest.raises(Refusal) as refused:
+        await submit(desk, Order(Options(soft_horizon=3), **DAILY, backend="eomer", max_cost_eur_cents=0))
+
+    assert refused.value.code == "spend_refused"
+    assert service.submits == []
 
 
 async def test_a_resubmit_of_an_answered_question_is_a_new_job(opened: Opening, service: Service) -> None:
