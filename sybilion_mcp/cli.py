@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,6 +181,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         unread = unread_names(os.environ)
         if unread:  # a limit of the user's own may be among them, which does not hold then
             _complain(f"nothing reads {', '.join(unread)}")
+        absent = [str(folder) for folder in settings.allow_dirs if not folder.expanduser().is_dir()]
+        if absent:
+            _complain(f"no such folder to allow: {', '.join(absent)}")
         start_logging(settings.log_level)
         server = None if over_http else build_server(settings)
     finally:
@@ -200,8 +202,15 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _serve_http(settings: "Settings", host: str, port: int) -> int:
     from sybilion_mcp.http.serve import serve_http
 
+    return _listening(port, lambda: serve_http(settings, host, port))
+
+
+def _listening(port: int, serve: Callable[[], None]) -> int:
+    """Serve until told to end; 2 where the address or the data folder cannot be used, or settings do not fit."""
+    if not 0 <= port <= 65_535:
+        return _complain("--port takes a whole number from 0 to 65,535")
     try:
-        serve_http(settings, host, port)
+        serve()
     except (ValueError, OSError) as error:
         return _complain(str(error))
     return 0
@@ -214,38 +223,16 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
-    if arguments.api == "eomer":
-        return _eomer_sandbox(arguments)
-    if arguments.openapi:
-        from sybilion_mcp.engine.description import print_description
+    from sybilion_mcp.sandbox_command import sandbox
 
-        return print_description()
-    if find_spec("statsforecast") is None:
+    other = [flag for flag, name, *_ in _SANDBOX_NUMBERS if name in vars(arguments)]
+    other += ["--openapi"] if arguments.openapi else []
+    other += ["--tier"] if arguments.tier != _TIER else []
+    if arguments.api == "eomer" and other:
+        return _complain(f"{other[0]} is for --api sybilion only")
+    if not arguments.openapi and find_spec("statsforecast") is None:
         return _complain(NO_ENGINE)
-    from sybilion_mcp.engine.sandbox import serve_sandbox
-    from sybilion_mcp.engine.terms import TIERS, Terms
-
-    given = vars(arguments)
-    caps = {name: given[name] for name in ("max_jobs", "requests_per_minute") if name in given}
-    rest = {name: given[name] for name in ("credit_eur_cents", "job_seconds", "retention_seconds") if name in given}
-    terms = Terms(tier=replace(TIERS[arguments.tier], **caps), **rest)
-    settings = _settings(arguments)
-    serve_sandbox(arguments.host, arguments.port, settings.home / "sandbox", settings.drivers_file, terms)
-    return 0
-
-
-def _eomer_sandbox(arguments: argparse.Namespace) -> int:
-    given = [flag for flag, name, *_ in _SANDBOX_NUMBERS if name in vars(arguments)]
-    given += ["--openapi"] if arguments.openapi else []
-    given += ["--tier"] if arguments.tier != _TIER else []
-    if given:
-        return _complain(f"{given[0]} is for --api sybilion only")
-    if find_spec("statsforecast") is None:
-        return _complain(NO_ENGINE)
-    from sybilion_mcp.engine.eomer.sandbox import serve_eomer_sandbox
-
-    serve_eomer_sandbox(arguments.host, arguments.port, _settings(arguments).home / "sandbox" / "eomer")
-    return 0
+    return _listening(arguments.port, lambda: sandbox(arguments, lambda: _settings(arguments)))
 
 
 def _number(lowest: int) -> Callable[[str], int]:

@@ -59,6 +59,8 @@ def config(client: str, settings: Settings, given: Mapping[str, str], *, url: st
     sys.stdout.write(block(client, setup))
     missing = [folder for folder in folders if url is None and not Path(folder).is_dir()]
     notes = _notes(client, setup)
+    if url is not None and folders:
+        notes.append("Folders are left out: a server that runs already was told its own (serve --allow-dir).")
     if url is None and (settings.default_backend == "eomer" or settings.eomer_api_key):
         notes.append("Eomer's key is not in the block: add EOMER_API_KEY to the server's environment there.")
     for line in [*notes, *(f"There is no folder {folder} yet." for folder in missing)]:
@@ -102,7 +104,8 @@ def _notes(client: str, setup: Setup) -> list[str]:
         entry = shlex.quote(json.dumps(server_entry(client, setup), ensure_ascii=False))
         notes.append(f"For all your projects instead: claude mcp add-json --scope user {NAME} {entry}")
     if setup.token and client == "claude-desktop":
-        notes.append(f"Put your token in place of {PASTE}, or name a file that holds it in SYBILION_API_TOKEN_FILE.")
+        or_file = ", or name a file that holds it in SYBILION_API_TOKEN_FILE" if setup.url is None else ""
+        notes.append(f"Put your token in place of {PASTE}{or_file}.")
     elif setup.token and client != "vscode":
         notes.append("The token is read from SYBILION_API_TOKEN in the environment the client is started from.")
     if setup.url is not None and urlsplit(setup.url).path != ENDPOINT:

@@ -45,6 +45,7 @@ _NEXT = {
     "ambiguous_number": "Write the numbers of a column in one way, such as 1234.5.",
 }
 _CONSTANT = "It never changes, so it can drive nothing."
+_SEVERAL = "Write a column for each, or keep only the rows of one; --aggregate sum adds them up."
 _FLAGS = {"aggregate": "--aggregate mean (or sum, last)", "fill": "--fill linear (or previous, zero)"}
 
 Result = TypeVar("Result")
@@ -205,7 +206,7 @@ def _chosen(file: str, data: bytes, source: Source) -> Iterator[ValueColumn]:
     if len(source.value_columns) > 1:
         raise Refusal("column_ambiguous", "--name is for one series.", "Give one value_column, or leave --name out.")
     value = next(iter(source.value_columns), None)
-    yield ValueColumn(source.name, 1, read_points(file, data, source.date_column, value, source.sheet))
+    yield ValueColumn(source.name, 1, *read_points(file, data, source.date_column, value, source.sheet))
 
 
 def _dates_among_values(file: str, data: bytes, source: Source) -> str | None:
@@ -238,7 +239,9 @@ def _monthly(column: ValueColumn, source: Source) -> Monthly:
     points = trimmed(column.points)
     if not any(isinstance(one.value, int | float) for one in points):
         raise LibraryError("It holds no numbers. Name the columns that do with --value-column.")
-    monthly = to_monthly(points, source.aggregate, source.fill, utc_today())
+    if column.apart and source.aggregate == "none":
+        raise LibraryError(f"Its dates are repeated, told apart by {column.apart}. {_SEVERAL}")
+    monthly = to_monthly(points, source.aggregate, source.fill, utc_today(), column.apart)
     errors = [one for one in monthly.problems if one.severity == "error"]
     if errors:
         flags = [flag for one in errors if one.fix and (flag := _FLAGS.get(one.fix.field))]

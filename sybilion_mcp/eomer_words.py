@@ -48,6 +48,8 @@ def _lasting(code: str, message: str, hint: str, job_hint: str = "", *, local: b
     return EomerFailure(code, words, JobWords(message, job_hint or hint, "validate", detail=True))
 
 
+_OTHER_PRESET = 'Call again without preset, or with preset="chronos_tiny" or "chronos_small".'
+
 _LESS = JobWords(
     "The job took longer than Eomer allows.",
     "The same again would most likely take as long. Ask for less: fewer series, a shorter history, a smaller preset.",
@@ -61,10 +63,10 @@ EOMER_FAILURES: Mapping[str, EomerFailure] = {
         "Eomer refuses the series or an option; no forecast was made.",
         "Retrying the same is useless. Check the series with validate_series, correct what it names, and call again.",
     ),
-    "invalid_preset": _lasting(
+    "invalid_preset": EomerFailure(
         "validation_failed",
-        "Eomer does not know the preset; no job was made.",
-        'Call again without preset, or with preset="chronos_tiny" or "chronos_small".',
+        Words("Eomer does not know the preset; no job was made.", _OTHER_PRESET, "default_preset"),
+        JobWords("Eomer does not know the preset; no job was made.", _OTHER_PRESET, "validate", detail=True),
     ),
     "file_too_large": _lasting("body_too_large", "The table is larger than Eomer takes; no job was made.", _PARTS),
     "rate_limited": _passing(

@@ -8,7 +8,7 @@ from typing import Literal
 class Words:
     message: str
     hint: str
-    next: Literal["again", "status", "local", "validate"] = "again"
+    next: Literal["again", "status", "local", "validate", "default_preset"] = "again"
     retry_after_s: int | None = None
     local_helps: bool = False
 

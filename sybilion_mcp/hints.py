@@ -246,6 +246,8 @@ def _next(kind: str, subject: Subject) -> NextStep:
         case "local" if subject.tool in _WITH_BACKEND:
             kept = {name: value for name, value in arguments.items() if name not in EOMER_OPTIONS}
             return NextStep(subject.tool, {**kept, "backend": "local"})
+        case "default_preset":
+            return NextStep(subject.tool, {name: value for name, value in arguments.items() if name != "preset"})
         case "validate" | "local" if subject.tool in _WITHOUT_A_SERIES:
             return NextStep(subject.tool, arguments)
         case "validate" | "local":

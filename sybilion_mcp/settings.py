@@ -1,9 +1,10 @@
 """Every environment name the program reads, in one place. A command-line flag wins over the environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,6 +14,8 @@ SpendPolicy = Literal["ask", "allow", "deny"]
 Toolset = Literal["core", "all"]
 _LONGEST_TOKEN = 16_384  # characters of a token file that are read
 _OURS = ("SYBILION_", "EOMER_")
+_CLOSE = 0.86  # as near a name that only begins somewhat like ours must come: those of other programs are let be
+_OWN = "SYBILION_MCP_"
 _THE_FILE = "The file that SYBILION_API_TOKEN_FILE names"
 
 
@@ -92,12 +95,24 @@ class Settings(BaseSettings):
 
     @field_validator("api_base_url", "eomer_api_base_url")
     @classmethod
-    def _address_alone(cls, url: str) -> str:
+    def _address_alone(cls, url: str, about: ValidationInfo) -> str:
         """Addresses are told and logged, so none may hold a secret; and what each call adds is not part of them."""
         if "@" in url or "?" in url or "#" in url:
-            raise ValueError("must hold no user, password or query; a key goes into a variable of its own")
+            variable = "EOMER_API_KEY" if about.field_name == "eomer_api_base_url" else "SYBILION_API_TOKEN"
+            raise ValueError(f"must hold no user, password or query; what is secret goes into {variable}")
         if url.rstrip("/").endswith("/api/v1"):
             raise ValueError("must end before /api/v1, which every call adds itself")
+        return url
+
+    @field_validator("public_url")
+    @classmethod
+    def _address_of_web(cls, url: str | None) -> str | None:
+        try:
+            parts = urlsplit(url or "https://none.given")
+        except ValueError:  # half an IPv6 address
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address as https://forecasts.example.com/mcp")
         return url
 
     @field_validator("allow_dirs", mode="before")
@@ -154,13 +169,35 @@ def unread_names(environment: Mapping[str, str]) -> list[str]:
 
     What they are set to is not told.
     """
+    known, told = known_names(), []
+    for name in sorted(name for name in environment if name.upper() not in known):
+        ours = name.upper().startswith(_OURS)
+        meant = _meant(name.upper(), known, 0.7 if ours else _CLOSE) if ours or _begins_alike(name.upper()) else None
+        if ours or meant:
+            told.append(f"{name[:60]}{f' (did you mean {meant}?)' if meant else ''}")
+    return told[:5]
+
+
+def _begins_alike(name: str) -> bool:
+    """Whether the first word has the letters of one of ours, but one: quickly told, as every start asks."""
+    letters = set(name.partition("_")[0])
+    return any(len(letters.symmetric_difference(one.rstrip("_"))) <= 1 for one in _OURS)
+
+
+def _meant(name: str, known: Collection[str], least: float) -> str | None:
+    """The nearest of the names, which are told apart by what they do not all begin with, and by no underscores."""
     from difflib import get_close_matches
 
-    known, told = known_names(), []
-    for name in sorted(name for name in environment if name.upper().startswith(_OURS) and name.upper() not in known):
-        meant = get_close_matches(name.upper(), known, n=1, cutoff=0.7)
-        told.append(f"{name[:60]}{f' (did you mean {meant[0]}?)' if meant else ''}")
-    return told[:5]
+    if name.startswith(_OWN):
+        names = {one.removeprefix(_OWN).replace("_", ""): one for one in known if one.startswith(_OWN)}
+        said = name.removeprefix(_OWN).replace("_", "")
+        longer = [names[one] for one in sorted(names) if len(said) > len("SPEND") and one.startswith(said)]
+        near = get_close_matches(said, names, n=1, cutoff=0.6)
+        if longer or near:
+            return longer[0] if longer else names[near[0]]
+        name = f"{_OURS[0]}{name.removeprefix(_OWN)}"
+    near = get_close_matches(name, known, n=1, cutoff=least)
+    return near[0] if near else None
 
 
 def known_names() -> frozenset[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,9 @@ def test_an_unknown_command_is_refused_with_the_commands(capsys: pytest.CaptureF
         ("SYBILION_MCP_READ_ONLY", "perhaps", "a valid boolean"),
         ("SYBILION_API_BASE_URL", "https://user:word@api.example", "must hold no user, password or query"),
         ("SYBILION_API_BASE_URL", "https://api.example/api/v1", "must end before /api/v1"),
+        ("SYBILION_MCP_PUBLIC_URL", "foo", "must be an address"),
+        ("SYBILION_MCP_PUBLIC_URL", "forecasts.example.com/mcp", "must be an address"),
+        ("SYBILION_MCP_PUBLIC_URL", "https://[forecasts/mcp", "must be an address"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_a_line(
@@ -77,6 +81,30 @@ def test_a_misspelt_setting_is_told_when_the_server_starts(tmp_path: Path) -> No
     assert ended.stderr.decode().splitlines() == [
         "sybilion-mcp: nothing reads SYBILION_MCP_SPEND_CAP_EUR_CENT (did you mean SYBILION_MCP_SPEND_CAP_EUR_CENTS?)"
     ]
+
+
+def test_a_folder_that_is_not_there_is_told_when_the_server_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sybilion_mcp", "serve", "--allow-dir", str(tmp_path), "--allow-dir", "/nope"]
+    given = {"SYBILION_MCP_HOME": str(tmp_path)}
+
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | given, timeout=60)
+
+    assert ended.returncode == 0
+    assert ended.stderr.decode().splitlines() == ["sybilion-mcp: no such folder to allow: /nope"]
+
+
+@pytest.mark.parametrize("command", [["serve", "--transport", "http"], ["sandbox"], ["sandbox", "--api", "eomer"]])
+def test_a_port_that_cannot_be_used_is_told_in_a_line(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYBILION_MCP_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for port, told in ((str(taken.getsockname()[1]), "in use"), ("99999", "from 0 to 65,535")):
+            assert main([*command, "--port", port]) == 2
+            error = capsys.readouterr().err
+            assert error.startswith("sybilion-mcp: ")
+            assert told in error
+            assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("flag", [["--port", "9000"], ["--host", "0.0.0.0"]])

@@ -42,6 +42,22 @@ def test_a_block_is_json_and_starts_this_installation(client: str, capsys: pytes
     assert captured.err.startswith("It belongs in ")
 
 
+def test_what_a_running_server_does_not_take_from_a_client_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYBILION_API_TOKEN", TOKEN)
+
+    assert main(["config", "claude-desktop", "--http", "https://desk.example/mcp", "--allow-dir", str(tmp_path)]) == 0
+    remote = capsys.readouterr().err
+    assert main(["config", "claude-desktop", "--allow-dir", str(tmp_path)]) == 0
+    started = capsys.readouterr().err
+
+    assert "SYBILION_API_TOKEN_FILE" not in remote
+    assert "Folders are left out" in remote
+    assert "SYBILION_API_TOKEN_FILE" in started
+    assert "Folders are left out" not in started
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("url", [None, "https://desk.example/mcp"])
 def test_a_configured_token_is_never_printed(

@@ -278,6 +278,20 @@ class TestName:
         assert not folder.exists()
 
 
+def test_a_long_table_is_not_averaged_away(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{month},{region},{at}" for at, month in enumerate(MONTHS) for region in "NS"]
+    file = tmp_path / "long.csv"
+    file.write_text("\n".join(["month,region,Tin", *rows]), encoding="utf-8")
+
+    assert main(["drivers", "add", str(file), "--value-column", "Tin"]) == 1
+    told = capsys.readouterr().err
+    assert 'told apart by "region"' in told
+    assert "--aggregate mean" not in told
+
+    assert main(["drivers", "add", str(file), "--value-column", "Tin", "--aggregate", "sum"]) == 0
+    assert kept(folder)["Tin"].months["2025-12-01"] == 22.0
+
+
 def test_value_columns_choose(csv_of: Callable[[Columns], str], folder: Path) -> None:
     file = csv_of({"a": range(12), "b": range(12), "c": ["x"] * 12})
 

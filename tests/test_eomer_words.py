@@ -15,7 +15,7 @@ from sybilion_mcp.eomer_words import (
     eomer_job_words,
     eomer_words,
 )
-from sybilion_mcp.hints import CODES, Failure, Subject, _code_of, explain
+from sybilion_mcp.hints import CODES, Failure, Subject, code_of, explain
 from sybilion_mcp.tools import tools_of
 
 PUBLISHED = (
@@ -58,6 +58,19 @@ def test_each_code_says_what_happened_what_to_do_and_whether_again(code: str) ->
     assert failure.job.next in ("same", "less", "validate")
 
 
+def test_after_a_refused_preset_the_next_step_is_the_same_call_without_it() -> None:
+    arguments = {"series_id": "p_1", "backend": "eomer", "preset": "chronos_gigantic"}
+
+    refused = answered(422, "invalid_preset", "submit")
+    refused.backend = "eomer"
+
+    failure = explain(refused, Subject("submit_forecast", arguments))
+
+    assert failure.next is not None
+    assert failure.next.tool == "submit_forecast"
+    assert failure.next.arguments == {"series_id": "p_1", "backend": "eomer"}
+
+
 def test_no_two_codes_say_the_same() -> None:
     assert len({one.call.message for one in EOMER_FAILURES.values()}) == len(PUBLISHED)
 
@@ -65,7 +78,7 @@ def test_no_two_codes_say_the_same() -> None:
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_status_alone_has_words_about_eomer(status: int) -> None:
     error = answered(status)
-    code = _code_of(error)
+    code = code_of(error)
 
     words = eomer_words(error, code)
 

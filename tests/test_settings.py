@@ -10,7 +10,7 @@ from sybilion_mcp.backends.base import BackendError
 from sybilion_mcp.backends.sybilion import SybilionClient
 from sybilion_mcp.hints import Refusal, Subject, explain
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.settings import Settings
+from sybilion_mcp.settings import Settings, unread_names
 
 pytestmark = pytest.mark.anyio
 
@@ -179,3 +179,27 @@ def test_no_secret_belongs_into_the_address_of_eomer(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("token", "backend"), [(None, "local"), ("sk_ops_x", "sybilion")])
 def test_what_only_sybilion_has_is_asked_there_though_eomer_is_the_backend(token: str | None, backend: str) -> None:
     assert Settings(backend="eomer", api_token=token).sybilion_backend == backend
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SYBILLION_API_TOKEN", "SYBILION_API_TOKEN"),
+        ("Sybilon_Api_Token", "SYBILION_API_TOKEN"),
+        ("SYBILION_TOKEN", "SYBILION_API_TOKEN"),
+        ("SYBILION_MCP_TOKEN", "SYBILION_API_TOKEN"),
+        ("EOMER_APIKEY", "EOMER_API_KEY"),
+        ("EOMMER_API_KEY", "EOMER_API_KEY"),
+        ("SYBILLION_MCP_SPEND", "SYBILION_MCP_SPEND"),
+        ("SYBILION_MCP_SPENDCAP", "SYBILION_MCP_SPEND_CAP_EUR_CENTS"),
+        ("SYBILION_MCP_SPEND_CAP", "SYBILION_MCP_SPEND_CAP_EUR_CENTS"),
+        ("SYBILION_MCP_SPENDS", "SYBILION_MCP_SPEND"),
+    ],
+)
+def test_a_name_that_nothing_reads_is_told_with_what_was_meant(name: str, meant: str) -> None:
+    assert unread_names({name: "a secret", "PATH": "/bin"}) == [f"{name} (did you mean {meant}?)"]
+
+
+@pytest.mark.parametrize("name", ["GITHUB_API_TOKEN", "HOME", "COHERE_API_KEY", "EXA_API_KEY", "SYBILION_API_TOKEN"])
+def test_names_that_are_read_or_belong_to_others_are_not_told(name: str) -> None:
+    assert unread_names({name: "1"}) == []

@@ -25,7 +25,7 @@ from sybilion_mcp.backends.exchange import (
 from sybilion_mcp.backends.masked import masking
 from sybilion_mcp.backends.origin import ElsewhereError, own_target
 from sybilion_mcp.contract.account import Account
-from sybilion_mcp.contract.eomer import EomerAccepted, EomerJob, JobFile
+from sybilion_mcp.contract.eomer import EomerAccepted, EomerJob, JobFile, decoded
 from sybilion_mcp.contract.eomer_files import DOCUMENT, FORECAST
 from sybilion_mcp.contract.eomer_form import form_of
 from sybilion_mcp.contract.jobs import Accepted, Job
@@ -186,7 +186,7 @@ class EomerClient:
 
     def _decoded(self, operation: str, model: type[Answer], content: bytes) -> Answer:
         try:
-            return model.model_validate_json(self._hidden(operation, content))
+            return decoded(model, self._hidden(operation, content))
         except ValueError as error:  # not what the model takes
             raise TransportError(operation, "unreadable_answer", sent=True) from error
 

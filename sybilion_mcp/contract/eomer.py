@@ -1,10 +1,11 @@
 """Jobs and explanations as the Eomer API answers them. Read leniently: what is unknown is kept."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -13,7 +14,7 @@ from sybilion_mcp.contract.jobs import ArtifactRef, Job, JobId, More, PipelineEr
 from sybilion_mcp.contract.lenient import Flag, Size, Text
 from sybilion_mcp.contract.media import MEDIA_TYPES
 from sybilion_mcp.contract.numbers import sane_number
-from sybilion_mcp.outside import clean, identifier
+from sybilion_mcp.outside import clean, identifier, sendable
 
 STATUSES: Mapping[str, str] = {
     "pending": "queued",
@@ -22,6 +23,8 @@ STATUSES: Mapping[str, str] = {
     "failed": "failed",
 }
 """Eomer's word for a state → the common one. A word that is not here stands for itself."""
+
+Read = TypeVar("Read", bound=BaseModel)
 
 MOST_ARTIFACTS = 200
 _MOST_TEXTS = 200
@@ -195,6 +198,19 @@ class EomerAccepted(_Kept):
     prediction_length: Size = None
 
 
+def decoded(model: type[Read], content: bytes) -> Read:
+    """One of these from its JSON; half a surrogate pair in a text becomes a question mark. Raises `ValueError`."""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError:
+        if b"\\ud" not in content.lower():
+            raise
+    try:
+        return model.model_validate(sendable(json.loads(content)))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 @dataclass(frozen=True, slots=True)
 class JobFile:
     """A file of a job. `url` as the service wrote it, None where the path follows from the job's id.
@@ -213,7 +229,7 @@ def _explaining(explainability: Explainability | None) -> Iterable[JobFile]:
         url = one.download_url or one.embed_url
         if url:
             ending = identifier((one.format or "").lower())
-            stem = identifier(one.artifact_id or one.analysis or "")[:60] or "artifact"
+            stem = identifier(one.artifact_id or one.analysis or "")[:60].lstrip(".") or "artifact"
             name = stem if not ending or stem.lower().endswith(f".{ending}") else f"{stem}.{ending}"
             yield JobFile(name, url, MEDIA_TYPES.get(ending), one)
 

@@ -213,6 +213,9 @@ def _of_one(request: EomerRequest, item_id: str) -> Iterator[Problem]:
     if not item_id.strip() or len(item_id) > _LONGEST_ID or not item_id.isprintable():
         message = f"The id of a series must have 1 to {_LONGEST_ID} visible characters."
         yield Problem("bad_item_id", field, message)
+    elif item_id != item_id.strip():
+        message = "The id of a series must not begin or end with white space."
+        yield Problem("bad_item_id", field, message)
     points = request.points(item_id)
     if len(points) < MIN_OBSERVATIONS:
         message = f"{len(points)} observations; each series needs at least {MIN_OBSERVATIONS}."

@@ -156,9 +156,13 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(slot.end(at_once=measuring or bool(unfinished)) for slot in self._slots))
-        if unfinished:
-            await self._table.release(unfinished)
-        await self._table.aclose()
+        try:
+            if unfinished:
+                await self._table.release(unfinished)
+        except SQLAlchemyError as failure:  # such as a database that stays locked; the leases run out by themselves
+            _log.warning("unfinished jobs could not be given back: %s", type(failure).__name__)
+        finally:
+            await self._table.aclose()
 
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._run(claim), name=f"job {claim.id}")

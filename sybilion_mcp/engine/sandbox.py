@@ -27,7 +27,8 @@ def serve_sandbox(host: str, port: int, home: Path, drivers: Path | None = None,
         print(
             f"Sybilion-compatible API at http://{shown}:{listener.getsockname()[1]} "
             "(Authorization: Bearer sk_ops_<anything>; every token is an account of its own, "
-            f"which begins with {terms.credit_eur_cents:,} EUR cents)",
+            f"which begins with {terms.credit_eur_cents:,} EUR cents; those that {home} knows "
+            "keep what they have: take another token, or another SYBILION_MCP_HOME, to start afresh)",
             flush=True,
         )
         app = build_app(home, drivers=drivers, terms=terms)

@@ -11,6 +11,31 @@ from sybilion_mcp.intake.numbers import column_decimal, decimal_of, is_missing, 
 from sybilion_mcp.intake.readers import Table, is_blank, listed_names, positions, read_table
 from sybilion_mcp.intake.series import Point
 
+ID_NAMES = frozenset(
+    [
+        "item_id",
+        "unique_id",
+        "series_id",
+        "ts_id",
+        "id",
+        "item",
+        "series",
+        "sku",
+        "product",
+        "product_id",
+        "store",
+        "store_id",
+        "shop",
+        "customer",
+        "customer_id",
+        "meter",
+        "meter_id",
+        "sensor",
+        "sensor_id",
+    ]
+)
+"""What a column is called that tells series apart, in small letters."""
+
 _INSTEAD = "Write it in one way in the file, or pass the numbers as `series`."
 
 
@@ -18,20 +43,22 @@ _INSTEAD = "Write it in one way in the file, or pass the numbers as `series`."
 class ValueColumn:
     """One column of values as it is in the file; `name` is "" where the file gives none, `number` counts from 1.
 
-    `points` are as `read_points` gives them, or the reason why they cannot be read.
+    `points` are as `read_points` gives them, or the reason why they cannot be read; `apart` as it does.
     """
 
     name: str
     number: int
     points: list[Point] | Refusal
+    apart: str = ""
 
 
 def read_points(
     name: str, data: bytes, date_column: str | None, value_column: str | None, sheet: str | None
-) -> list[Point]:
+) -> tuple[list[Point], str]:
     """The points of two columns, in the order of the file: dates as YYYY-MM-DD, values as numbers or None.
 
-    `name` tells the kind of file by its ending, `data` is its content.
+    `name` tells the kind of file by its ending, `data` is its content. With them, the names of the columns that tell
+    points of one date apart, quoted; "" where no date is repeated or nothing tells.
 
     Labels that are no dates and values that are no numbers stay as they are, for the intake to report. Raises
     Refusal with the codes of `readers.read_table`, and with `column_not_found`,
@@ -39,11 +66,12 @@ def read_points(
     """
     table = filled_table(read_table(name, data, sheet))
     dates, values = _columns(table, date_column, value_column)
-    pairs = zip(table.dates(dates), table.column(values), strict=True)
-    kept = [pair for pair in pairs if not all(is_blank(cell) for cell in pair)]
-    labels = column_dates([label for label, _ in kept])
-    numbers = numbers_of([value for _, value in kept], table.names[values], table.delimiter)
-    return [Point(label, number) for label, number in zip(labels, numbers, strict=True)]
+    pairs = list(zip(table.dates(dates), table.column(values), strict=True))
+    rows = [at for at, pair in enumerate(pairs) if not all(is_blank(cell) for cell in pair)]
+    labels = column_dates([pairs[at][0] for at in rows])
+    numbers = numbers_of([pairs[at][1] for at in rows], table.names[values], table.delimiter)
+    points = [Point(label, number) for label, number in zip(labels, numbers, strict=True)]
+    return points, _telling_apart(table, (dates, values), rows, labels)
 
 
 def read_columns(
@@ -62,11 +90,13 @@ def read_columns(
     dates = column_of_dates(table, date_column, asked)
     cells = table.dates(dates)
     labels = column_dates(cells)
+    dated = [row for row, label in enumerate(labels) if label]
+    apart = _telling_apart(table, (dates, *asked), dated, [labels[row] for row in dated])
     for at in dict.fromkeys(asked) or range(len(table.names)):
         values = table.column(at)
         if at == dates or (not asked and is_no_series(table.names[at], values)):
             continue
-        yield ValueColumn(table.names[at] if table.headed else "", at + 1, _points(table, at, labels, values))
+        yield ValueColumn(table.names[at] if table.headed else "", at + 1, _points(table, at, labels, values), apart)
 
 
 def _points(table: Table, at: int, labels: Sequence[str], values: Sequence[object]) -> list[Point] | Refusal:
@@ -76,6 +106,26 @@ def _points(table: Table, at: int, labels: Sequence[str], values: Sequence[objec
     except Refusal as refusal:
         return refusal
     return [Point(label, number) for (label, _), number in zip(kept, numbers, strict=True)]
+
+
+def _telling_apart(table: Table, taken: Sequence[int], rows: Sequence[int], labels: Sequence[str]) -> str:
+    """The column, else the columns together, whose few different texts differ wherever a date of `rows` is repeated."""
+    if len(set(labels)) == len(labels):
+        return ""
+    cells = sampled(table)
+    free = [at for at in range(len(cells)) if at not in taken and not all(map(is_blank, cells[at]))]
+    texts = [at for at in free if is_text(cells[at]) or table.names[at].strip().casefold() in ID_NAMES]
+    for chosen in [*([at] for at in texts), texts]:
+        columns = [table.column(at) for at in chosen]
+        keys = [tuple(str(column[row]) for column in columns) for row in rows]
+        if 2 * len(set(keys)) <= len(rows) and len(set(zip(keys, labels, strict=True))) == len(rows):
+            return " and ".join(quoted(table.names[at], 60) for at in chosen)
+    return ""
+
+
+def is_text(cells: Sequence[object]) -> bool:
+    given = given_cells(cells)
+    return bool(given) and not holds(cells, is_value) and not holds(cells, looks_like_date)
 
 
 def filled_table(table: Table) -> Table:

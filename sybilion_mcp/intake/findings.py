@@ -25,7 +25,7 @@ CODES: Mapping[str, str] = {
     "missing_value": "a date without a value",
     "missing_month": "a month without a date",
     "filled": "warning: what `fill` did",
-    "partial_month": "warning: a month built from a part of its values",
+    "partial_month": "warning: a month built from a part of its values, or not over yet",
     "future_month": "warning: months after the current one (UTC)",
     "unusual_value": "warning: single values far from their neighbours and their season",
 }
@@ -72,6 +72,19 @@ def too_fine(days: Sequence[date], rhythm: Rhythm) -> Problem:
 def duplicates(months: Sequence[int]) -> Problem:
     message = f"{_named(months)} {_has(months)} more than one value; correct the data or take their mean."
     return Problem("duplicate_month", _place_of(months), message, Fix("aggregate", "mean"), _kept(months))
+
+
+def several_series(apart: str, months: Sequence[int], aggregate: Literal["none", "mean", "last"]) -> Problem:
+    """`apart` names, quoted, the columns that tell several values of a date apart: no fix can choose one."""
+    if aggregate != "none":
+        took = "the mean over them" if aggregate == "mean" else "the last of them"
+        message = f"{apart} tells several values of a date apart: the series is {took}, which may be no series at all."
+        return _warning("duplicate_month", months, message)
+    message = (
+        f"{_named(months)} {_has(months)} more than one value, told apart by {apart}. Choose one (keep its rows alone "
+        'in the file), or aggregate="sum" if they add up, or backend="eomer" for each as a series of its own.'
+    )
+    return Problem("duplicate_month", "timeseries", message, None, _kept(months))
 
 
 def not_first(days: Sequence[date], total: int, how: Literal["mean", "last"]) -> Problem:
@@ -145,19 +158,30 @@ def filled(months: Sequence[int], outside: Sequence[int], fill: Literal["linear"
     return _warning("filled", places, f"{'; '.join(said)}.")
 
 
-def partial_months(cells: Mapping[int, Cell], edges: Sequence[int]) -> Problem | None:
-    """`edges` are the first or last month where daily or weekly dates do not cover it."""
-    part = sorted(month for month, cell in cells.items() if 0 < cell.counted < cell.given)
+def partial_months(cells: Mapping[int, Cell], edges: Sequence[int], gone: Sequence[int]) -> Problem | None:
+    """`edges`: the first or last month where daily or weekly dates do not cover it; `gone`: those that are left out."""
+    part = sorted(month for month, cell in cells.items() if 0 < cell.counted < cell.given and month not in gone)
+    kept = [month for month in edges if month not in gone]
     said = []
-    if edges:
-        said.append(f"the dates do not cover all of {_named(edges)}, which misleads a sum: leave such a month out")
+    if gone:
+        said.append(f"{_named(gone)} {_is_are(gone)} left out: a sum over the dates there is not that of a month")
+    if kept:
+        said.append(f"the dates do not cover all of {_named(kept)}, whose value is of these days only")
     if part:
-        gone = sum(cells[month].given - cells[month].counted for month in part)
-        said.append(f"values without a number were left out of {_named(part)} ({gone} in all)")
+        absent = sum(cells[month].given - cells[month].counted for month in part)
+        said.append(f"values without a number were left out of {_named(part)} ({absent} in all)")
     if not said:
         return None
     sentence = "; ".join(said)
     return _warning("partial_month", sorted({*edges, *part}), f"{sentence[0].upper()}{sentence[1:]}.")
+
+
+def not_over(month: int, today: date) -> Problem:
+    message = (
+        f"{month_of(month)} is not over yet (today is {today}, UTC): if its value is of the days so far, leave it out; "
+        "a forecast would begin from it."
+    )
+    return _warning("partial_month", [month], message)
 
 
 def future_months(months: Sequence[int], today: date) -> Problem:
@@ -178,6 +202,9 @@ def unusual(found: Sequence[Unusual]) -> Problem:
 
 def _far(one: Unusual) -> str:
     value = f"{month_of(one.month)} ({one.value:.10g})"
+    if one.around is not None:
+        around = float(f"{one.around:.3g}")
+        return f"{value} is {'negative' if one.value else 'zero'} among values of about {around:.10g}"
     if one.slip:
         return f"{value} is about {_SLIPS[one.slip]} its neighbours"
     times = f"{one.ratio:.2g} times" if 0.001 <= one.ratio < 1000 else f"far {'more' if one.ratio > 1 else 'less'} than"

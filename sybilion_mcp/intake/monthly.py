@@ -87,6 +87,15 @@ def incomplete_edges(days: Sequence[date], rhythm: Rhythm) -> tuple[int, ...]:
     return tuple(month for month, incomplete in months.items() if incomplete)
 
 
+def without_sum(days: Sequence[date], rhythm: Rhythm, edges: Sequence[int], today: date) -> tuple[int, ...]:
+    """Those of the incomplete `edges` whose sum says nothing of a month; one that lacks but days at its end does."""
+    last = max(days)
+    ends = month_index(last)
+    end = last + timedelta(days=min(rhythm.step + _HOLIDAYS, (date.max - last).days))
+    missing = ends == month_index(today) or month_index(end) == ends
+    return tuple(month for month in edges if month != ends or month == month_index(min(days)) or missing)
+
+
 def _next(day: date, step: int, working_week: bool) -> date:
     after = day + timedelta(days=step)
     while working_week and after.weekday() >= 5:

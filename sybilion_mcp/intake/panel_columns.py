@@ -7,46 +7,22 @@ from math import isfinite
 from sybilion_mcp.contract.eomer_request import MAX_SERIES
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.columns import (
+    ID_NAMES,
     column_named,
     column_of_dates,
     filled_table,
-    given_cells,
     holds,
     is_no_series,
     is_row_number,
+    is_text,
     is_value,
     numbers_of,
     only_column,
     sampled,
 )
-from sybilion_mcp.intake.dates import looks_like_date
 from sybilion_mcp.intake.panel_table import PanelColumns, PanelTable, Rows
 from sybilion_mcp.intake.readers import Table, is_blank, listed_names, read_table
 from sybilion_mcp.intake.stamps import column_stamps
-
-_ID_NAMES = frozenset(
-    [
-        "item_id",
-        "unique_id",
-        "series_id",
-        "ts_id",
-        "id",
-        "item",
-        "series",
-        "sku",
-        "product",
-        "product_id",
-        "store",
-        "store_id",
-        "shop",
-        "customer",
-        "customer_id",
-        "meter",
-        "meter_id",
-        "sensor",
-        "sensor_id",
-    ]
-)
 
 
 def read_panel(name: str, data: bytes, columns: PanelColumns, sheet: str | None) -> PanelTable:
@@ -75,13 +51,13 @@ def _obvious_id(table: Table, dates: int, values: int | None, labels: Sequence[s
     Raises Refusal `column_ambiguous` where two can.
     """
     free = [at for at in range(len(table.names)) if at not in (dates, values)]
-    known = [at for at in free if table.names[at].strip().casefold().replace(" ", "_") in _ID_NAMES]
+    known = [at for at in free if table.names[at].strip().casefold().replace(" ", "_") in ID_NAMES]
     written = [label for label in labels if label]
     if len(set(written)) == len(written):  # one row for each date: one series in each column
         constant = [at for at in known if len(set(map(_id, table.column(at)))) == 1]
         return constant[0] if len(constant) == 1 else None
     cells = sampled(table)
-    texts = [at for at in free if at not in known and _is_text(cells[at])]
+    texts = [at for at in free if at not in known and is_text(cells[at])]
     if len(known) == 1 and (not texts or _tells_all_apart(table.column(known[0]), labels)):
         return known[0]
     found = known or texts
@@ -95,11 +71,6 @@ def _obvious_id(table: Table, dates: int, values: int | None, labels: Sequence[s
 def _tells_all_apart(cells: Sequence[object], labels: Sequence[str]) -> bool:
     pairs = list(zip(map(_id, cells), labels, strict=True))
     return len(set(pairs)) == len(pairs)
-
-
-def _is_text(cells: Sequence[object]) -> bool:
-    given = given_cells(cells)
-    return bool(given) and not holds(cells, is_value) and not holds(cells, looks_like_date)
 
 
 def _id(cell: object) -> str:

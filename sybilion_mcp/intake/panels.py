@@ -5,7 +5,7 @@ Nothing is repaired unless it was asked for; `fill` is the only repair.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sybilion_mcp.contract.eomer_request import EomerRequest, check_eomer, field_of, frequency_of
 from sybilion_mcp.contract.frequency import Frequency, clocked, read_timestamp, written
@@ -18,8 +18,8 @@ from sybilion_mcp.outside import quoted
 
 ONLY_SERIES = "series"
 """The id of a series that comes alone and without one."""
-MOST_PERIODS = 1_000_000
-"""That a series may span: a forged year would make gaps without end."""
+MOST_FILLED = 100_000
+"""Values in all series together: a mistyped year makes gaps without end."""
 
 Numbers = dict[str, list[tuple[str, float | None]]]
 
@@ -50,12 +50,17 @@ def to_panel(rows: Rows, fill: Fill, options: Mapping[str, object]) -> Panel:
         numbers, filled = _filled(numbers, fill)
         problems += filled
     body = {"series": numbers, **options}
-    problems += check_eomer(body)
+    problems += [_not_again(one, fill) for one in check_eomer(body)]
     if any(one.severity == "error" and _is_of_series(one) for one in problems):
         return Panel({}, None, tuple(problems))
     series = _in_order(numbers)
     frequency = frequency_of(EomerRequest.model_validate({"series": series}))
     return Panel(series, frequency, tuple(problems))
+
+
+def _not_again(problem: Problem, fill: Fill) -> Problem:
+    """A fill that was asked for and did not help is not offered again."""
+    return replace(problem, fix=None) if fill != "none" and problem.fix and problem.fix.field == "fill" else problem
 
 
 def _is_of_series(problem: Problem) -> bool:
@@ -129,12 +134,14 @@ def _filled(numbers: Numbers, how: Fill) -> tuple[Numbers, list[Problem]]:
     if grid is None:
         return numbers, []
     clock = clocked(at for points in known.values() for label, _ in points if (at := read_timestamp(label)))
+    indexed = {item_id: dict(_indexed(grid, points)) for item_id, points in known.items()}
+    missing = sum(max(one) - min(one) + 1 - len(one) for one in indexed.values() if one)
+    if missing > MOST_FILLED:
+        return numbers, [_too_many(missing)]
     inside = outside = 0
     whole: Numbers = {}
-    for item_id, points in known.items():
-        at_index = dict(_indexed(grid, points))
-        spans = max(at_index, default=0) - min(at_index, default=0) + 1
-        if len(at_index) < len(points) or not at_index or spans > MOST_PERIODS:  # the check tells what is wrong
+    for item_id, at_index in indexed.items():
+        if len(at_index) < len(known[item_id]) or not at_index:  # the check tells what is wrong
             whole[item_id] = numbers[item_id]
             continue
         full = gap_free(at_index, how)
@@ -142,6 +149,14 @@ def _filled(numbers: Numbers, how: Fill) -> tuple[Numbers, list[Problem]]:
         outside += _outside(grid, numbers[item_id], at_index)
         whole[item_id] = [(written(grid.at(index), clock=clock), value) for index, value in full.items()]
     return whole, _what_was_filled(inside, outside, how)
+
+
+def _too_many(missing: int) -> Problem:
+    message = (
+        f"{_values(missing)} lie between the first and the last timestamps of the series; at most {MOST_FILLED:,} are "
+        "filled. Look for a mistyped year, or give the series in parts."
+    )
+    return Problem("file_too_large", "series", message, status=413)
 
 
 def _request(series: Numbers) -> EomerRequest:

@@ -189,14 +189,16 @@ def _of_sheet(sheets: "Mapping[str, _WorksheetLike]", asked: str | None, columns
         if len(wanted) != 1:
             raise _sheet_refusal("sheet_not_found", f"There is no sheet {quoted(asked)}", sheets)
         return _of_rows(_sheet_rows(list(sheets.values())[wanted[0]], columns), columns)
-    used = [
-        one
-        for one in sheets.values()
-        if next(_filled(islice(_sheet_rows(one, MAX_COLUMNS), _SAMPLE), MAX_COLUMNS), None)
-    ]
+    used = [one for one in sheets.values() if _holds_data(_sheet_rows(one, MAX_COLUMNS))]
     if len(used) > 1:
         raise _sheet_refusal("sheet_ambiguous", f"{len(used)} sheets hold data", sheets)
     return _of_rows(_sheet_rows(used[0], columns) if used else (), columns)
+
+
+def _holds_data(rows: Iterable[Sequence[object]]) -> bool:
+    """Whether there is more than a line of headings."""
+    first = list(islice(_filled(islice(rows, _SAMPLE), MAX_COLUMNS), 2))
+    return len(first) > 1 or any(not _is_header(row) for row in first)
 
 
 def _sheet_rows(sheet: "_WorksheetLike", columns: int) -> Iterator[Sequence[object]]:

@@ -9,14 +9,23 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from sybilion_mcp.contract.months import month_index
 from sybilion_mcp.contract.problem import Fix, Problem
 from sybilion_mcp.intake import findings
 from sybilion_mcp.intake.dates import calendar_date
-from sybilion_mcp.intake.monthly import Cell, Rhythm, aggregated, gap_free, incomplete_edges, rhythm_of, wire_date
+from sybilion_mcp.intake.monthly import (
+    Cell,
+    Rhythm,
+    aggregated,
+    gap_free,
+    incomplete_edges,
+    rhythm_of,
+    wire_date,
+    without_sum,
+)
 from sybilion_mcp.intake.numbers import decimal_of, plain_number
 from sybilion_mcp.intake.unusual import unusual_values
 
@@ -121,8 +130,10 @@ def _is_absent(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def to_monthly(points: Sequence[Point], aggregate: Aggregate, fill: Fill, today: date) -> Monthly:
+def to_monthly(points: Sequence[Point], aggregate: Aggregate, fill: Fill, today: date, apart: str = "") -> Monthly:
     """The monthly series and all of its problems, with the codes of `findings.CODES`. `today` is a UTC date.
+
+    `apart`: the columns by which several points of one date are told apart, quoted.
 
     It never raises for what the points hold. Where a date or a value cannot be read and no fix exists, the series
     goes on without it.
@@ -133,28 +144,35 @@ def to_monthly(points: Sequence[Point], aggregate: Aggregate, fill: Fill, today:
         what = "no point with a date" if points else "no point"
         return Monthly({}, (*problems, findings.empty(what)))
     rhythm = rhythm_of(read.days)
-    problems += _date_problems(read.days, rhythm) if aggregate == "none" else []
+    if apart and aggregate != "sum":
+        problems.append(findings.several_series(apart, _repeated(read.days), aggregate))
+    elif aggregate == "none":
+        problems += _date_problems(read.days, rhythm)
     cells = aggregated(read.days, read.values, _method(aggregate, rhythm))
-    numbers = {month: cell.value for month, cell in cells.items() if cell.value is not None}
+    edges = incomplete_edges(read.days, rhythm) if rhythm.regular else ()
+    gone = without_sum(read.days, rhythm, edges, today) if aggregate == "sum" and len(cells) > len(edges) else ()
+    numbers = {month: cell.value for month, cell in cells.items() if cell.value is not None and month not in gone}
     problems += _value_problems(read, cells) + _absence_problems(read, cells, numbers, fill)
     if not numbers:
         return Monthly({}, (*problems, findings.empty("no value that is a number")))
     whole = gap_free(numbers, "linear" if fill == "none" else fill)
-    problems += _warnings(read, rhythm, cells, whole, today)
+    partial = findings.partial_months(cells, edges, gone)
+    problems += [partial] if partial else []
+    problems += _warnings(whole, _beyond_doubt(read, rhythm, cells, edges), today, regular=rhythm.regular)
     invented = frozenset(wire_date(month) for month in whole if month not in numbers)
     return Monthly({wire_date(month): value for month, value in whole.items()}, tuple(problems), invented)
 
 
-def _warnings(
-    read: _Reading, rhythm: Rhythm, cells: Mapping[int, Cell], whole: Iterable[int], today: date
-) -> list[Problem]:
-    edges = incomplete_edges(read.days, rhythm) if rhythm.regular else ()
-    partial = findings.partial_months(cells, edges)
-    later = [month for month in whole if month > month_index(today)]
+def _warnings(whole: Iterable[int], sure: Mapping[int, float], today: date, *, regular: bool) -> list[Problem]:
+    """What is odd about months and values that can be read. `sure` are the values that nothing else explains."""
+    last, current = max(whole), month_index(today)
+    over = regular or last != current or month_index(today + timedelta(days=1)) > current
+    unfinished = None if over else findings.not_over(last, today)
+    later = [month for month in whole if month > current]
     future = findings.future_months(later, today) if later else None
-    far = unusual_values(_beyond_doubt(read, rhythm, cells, edges))
+    far = unusual_values(sure)
     unusual = findings.unusual(far) if far else None
-    return [warning for warning in (partial, future, unusual) if warning is not None]
+    return [warning for warning in (unfinished, future, unusual) if warning is not None]
 
 
 def _beyond_doubt(read: _Reading, rhythm: Rhythm, cells: Mapping[int, Cell], edges: Iterable[int]) -> dict[int, float]:
@@ -190,13 +208,17 @@ def _date_problems(days: Sequence[date], rhythm: Rhythm) -> list[Problem]:
         return [findings.too_fine(days, rhythm)]
     problems = []
     if rhythm.kind == "repeated":
-        given = Counter(month_index(day) for day in days)
-        problems.append(findings.duplicates(sorted(month for month, times in given.items() if times > 1)))
+        problems.append(findings.duplicates(_repeated(days)))
     off = sorted(day for day in days if day.day != 1)
     if off:
         how: Literal["mean", "last"] = "last" if rhythm.kind == "monthly" else "mean"
         problems.append(findings.not_first(off, len(days), how))
     return problems
+
+
+def _repeated(days: Sequence[date]) -> list[int]:
+    given = Counter(month_index(day) for day in days)
+    return sorted(month for month, times in given.items() if times > 1)
 
 
 def _value_problems(read: _Reading, cells: Mapping[int, Cell]) -> list[Problem]:

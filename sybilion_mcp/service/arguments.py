@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sybilion_mcp.contract.eomer_request import DEFAULT_PRESET
 from sybilion_mcp.contract.option_rules import DEFAULT_RECENCY_FACTOR
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import PIPELINE_VERSION
@@ -115,6 +114,8 @@ def options_of(body: Mapping[str, object]) -> dict[str, object]:
 
 def _panel_options(body: Mapping[str, object]) -> dict[str, object]:
     """The same for a request to Eomer."""
+    from sybilion_mcp.contract.eomer_request import DEFAULT_PRESET  # most servers never need it
+
     explained = body.get("explainability")
     said = {
         "soft_horizon": body["prediction_length"],

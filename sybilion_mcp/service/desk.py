@@ -95,6 +95,13 @@ class Desk:
     def folders(self) -> AllowedFolders:
         return AllowedFolders(self.settings.allow_dirs, over_http=self.over_http)
 
+    @property
+    def eomer_missing(self) -> str:
+        """Why nothing can be submitted to Eomer; empty where it can."""
+        if self.over_http:
+            return "it works where a server runs over stdio"
+        return "" if self.settings.eomer_api_key else "the user has to set EOMER_API_KEY and to restart the server"
+
     @cached_property
     def secrets(self) -> Secrets:
         """What no answer may tell."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sybilion_mcp.contract.eomer import EomerJob
+from sybilion_mcp.contract.eomer import EomerJob, decoded
 from sybilion_mcp.contract.eomer_files import DOCUMENT, FORECAST
 from sybilion_mcp.contract.frequency import read_timestamp
 from sybilion_mcp.contract.jobs import Job
@@ -49,7 +49,7 @@ def _file(path: Path) -> bytes | Unread:
 def _job(folder: Path, document: bytes | Unread | None) -> Job:
     """As the document tells it; without one that can be read, a job by the name of its folder."""
     try:
-        return EomerJob.model_validate_json(document if isinstance(document, bytes) else b"").common
+        return decoded(EomerJob, document if isinstance(document, bytes) else b"").common
     except ValidationError:
         return Job.model_construct(job_id=folder.resolve().name, status="completed", settled=True)
 

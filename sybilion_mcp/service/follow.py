@@ -10,13 +10,14 @@ from math import ceil
 import anyio
 
 from sybilion_mcp.backends.base import AnswerError, Backend, BackendError, TransportError
+from sybilion_mcp.contract.eomer_files import DOCUMENT
 from sybilion_mcp.contract.jobs import JOB_STATUSES, Job, is_job_id
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service import whose
 from sybilion_mcp.service.arguments import options_of
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.keeping import keep, kept_names, note_gone, write_down
+from sybilion_mcp.service.keeping import keep, keep_anew, kept_names, note_gone, write_down
 from sybilion_mcp.service.looks import Look, Watcher
 from sybilion_mcp.service.spend import Expectation, account_of, expected_for
 from sybilion_mcp.store.records import StoredJob, Submission
@@ -31,6 +32,9 @@ KEEPING_SECONDS = 15
 """For the results of a job that has just finished; what does not come in time is fetched at the next look."""
 LOOKING_AGAIN_SECONDS = 10.0
 """For a look that is made for the case that there is more to see by now."""
+DELIVERING_SECONDS = 24 * 3600
+"""For as long as Eomer says that it still delivers a completed job."""
+_ON_ITS_WAY = frozenset({"pending", "queued", "running", "in_progress"})
 LOCAL_PACE = (0.1, 1.0)
 HOSTED_PACE = (2.0, 10.0)
 _LONGEST_PAUSE = 60
@@ -171,18 +175,31 @@ async def current(desk: Desk, job_id: str) -> StoredJob:
 
 
 async def _ended(desk: Desk, stored: StoredJob) -> StoredJob:
-    """A finished job as it is known, after one more look where it is completed and there is nothing of it yet.
+    """A finished job as it is known, after one more look where it is completed and there is nothing of it yet, or it
+    is on its way elsewhere.
 
     What it made may be listed late; should that look fail, what is known stays.
     """
-    job = stored.job
-    if job.status != "completed" or job.artifacts or await kept_names(desk, job):
+    job, delivering = stored.job, _delivering(stored.job, desk.now())
+    if job.status != "completed" or (not delivering and (job.artifacts or await kept_names(desk, job))):
         return stored
     with suppress(BackendError, Refusal), anyio.move_on_after(LOOKING_AGAIN_SECONDS):
         backend = desk.backend(stored.backend)
         look = looking(desk, backend, job.job_id, remembered=True)
-        return StoredJob(await desk.looks.now((backend.name, job.job_id), look), backend.name)
+        found = await desk.looks.now((backend.name, job.job_id), look)
+        if delivering and found.more != job.more:
+            await keep_anew(desk, found, backend.name, DOCUMENT)
+        return StoredJob(found, backend.name)
     return stored
+
+
+def _delivering(job: Job, now: datetime) -> bool:
+    """Whether Eomer still brings what a job made to where it was ordered to; a day later nothing more is expected."""
+    since = job.ended or job.created
+    status = job.more.delivery_status if job.more else None
+    if since is None or (status or "").lower() not in _ON_ITS_WAY:
+        return False
+    return (now - since).total_seconds() < DELIVERING_SECONDS
 
 
 def looking(desk: Desk, backend: Backend, job_id: str, *, remembered: bool) -> Look:

@@ -5,7 +5,7 @@ What stands in the way of that is told in the log, and the next look tries again
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError
@@ -52,6 +52,13 @@ async def keep(desk: Desk, job: Job, backend: str) -> None:
         await desk.shared.once(("keep", backend, job.job_id), partial(_keep, desk, job, backend))
 
 
+async def keep_anew(desk: Desk, job: Job, backend: str, name: str) -> None:
+    """Keep an artifact in place of what is kept of it, which stays where that cannot be done now."""
+    with suppress(BackendError, Refusal):
+        async with downloaded(desk, job, backend, name) as draft:
+            await shelve(desk, job.job_id, name, draft, instead=True)
+
+
 async def kept_names(desk: Desk, job: Job) -> tuple[str, ...]:
     """The artifacts of a job, in order: those that are kept, and those on offer."""
     return tuple(sorted({*(await _kept(desk, job) or ()), *_offered(job)}))
@@ -78,11 +85,11 @@ async def _keep(desk: Desk, job: Job, backend: str) -> None:
 
 async def _elsewhere(desk: Desk, job_id: str) -> frozenset[str]:
     """The files of a job of Eomer that lie on other hosts: asking for them again is in vain."""
-    from sybilion_mcp.contract.eomer import EomerJob
+    from sybilion_mcp.contract.eomer import EomerJob, decoded
 
     content = await desk.store.artifact(job_id, DOCUMENT)
     try:
-        files = EomerJob.model_validate_json(content or b"").files
+        files = decoded(EomerJob, content or b"").files
     except ValueError:
         return frozenset()
     base = desk.settings.eomer_api_base_url

@@ -10,7 +10,7 @@ from sybilion_mcp.contract.rules import check_request
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.series import points_of, to_monthly
 from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.outside import quoted
+from sybilion_mcp.outside import identifier, quoted
 from sybilion_mcp.service.arguments import Options, fixes, to_body
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.orders import Asked, Order, no_series, series_not_found, two_series, useless_options
@@ -26,7 +26,7 @@ async def asked(desk: Desk, order: Order) -> Asked:
         raise useless_options(order.backend or desk.settings.default_backend, foreign)
     known = await _series(desk, order)
     options = _with_defaults(order.options, known)
-    aux = [await _known_series(desk, series_id) for series_id in order.aux_series_ids]
+    aux = [await _known_series(desk, one, f"aux_series_ids[{at}]") for at, one in enumerate(order.aux_series_ids)]
     months = known.points.keys()
     body = to_body(known.points, options, [{m: v for m, v in one.points.items() if m in months} for one in aux])
     errors = [one for one in check_request(body, desk.today()) if one.severity == "error"]
@@ -123,18 +123,19 @@ async def kept_as(desk: Desk, order: Order) -> str | None:
     return None
 
 
-async def _known_series(desk: Desk, series_id: str) -> StoredSeries:
+async def _known_series(desk: Desk, series_id: str, argument: str = "series_id") -> StoredSeries:
     if is_panel_id(series_id):
+        which = "This series_id" if argument == "series_id" else f'"{identifier(series_id)[:40]}" ({argument})'
         raise Refusal(
             "invalid_argument",
-            "This series_id names series that were validated for Eomer; Sybilion and the embedded engine take one "
+            f"{which} names series that were validated for Eomer; Sybilion and the embedded engine take one "
             "monthly series.",
             'Submit it with backend="eomer", or validate one monthly series without backend.',
             next=NextStep("validate_series", reason="without backend, with one monthly series"),
         )
     known = await desk.store.series(series_id)
     if known is None:
-        raise series_not_found()
+        raise series_not_found(argument, series_id)
     return known
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
+from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.arguments import Options, PanelOptions
 
 
@@ -56,10 +57,12 @@ def two_series() -> Refusal:
     )
 
 
-def series_not_found() -> Refusal:
+def series_not_found(argument: str = "series_id", series_id: str | None = None) -> Refusal:
+    """`series_id` where several could be meant."""
+    which = "this series_id" if series_id is None else f'"{identifier(series_id)[:40]}" ({argument})'
     return Refusal(
         "series_not_found",
-        "No series is remembered under this series_id.",
+        f"No series is remembered under {which}.",
         "Call validate_series with the numbers or the file again; the same numbers give the same series_id.",
         next=NextStep("validate_series"),
     )

@@ -11,7 +11,7 @@ from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.panels import ONLY_SERIES, Panel, inline_rows, to_panel
 from sybilion_mcp.next_step import NextStep
-from sybilion_mcp.outside import quoted
+from sybilion_mcp.outside import identifier, quoted
 from sybilion_mcp.service.arguments import Options, PanelOptions, fixes
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.orders import Asked, Order, no_series, series_not_found, two_series, useless_options
@@ -83,7 +83,7 @@ def described(request: Mapping[str, object]) -> list[str]:
     return [
         "Send a forecast to Eomer, which your plan there pays for?",
         f"Series: {f'{quoted(title, 160)}, ' if title else ''}{series}",
-        f"Horizon: {periods}; preset {quoted(str(request['presets']), 64)}",
+        f"Horizon: {periods}; preset {identifier(str(request['presets']))}",
     ]
 
 

@@ -9,6 +9,7 @@ from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import quoted
 from sybilion_mcp.service.arguments import stripped
 from sybilion_mcp.service.desk import Desk
+from sybilion_mcp.store.panel import is_panel_id
 from sybilion_mcp.store.records import StoredSeries
 
 
@@ -34,6 +35,14 @@ async def known(desk: Desk, subject: Subject) -> tuple[dict[str, object], Stored
     """The metadata of a request, completed from the series where one is named. Raises `Refusal` for an unknown one."""
     series = None
     if subject.series_id is not None:
+        if is_panel_id(subject.series_id):
+            raise Refusal(
+                "invalid_argument",
+                "This series_id holds many series, or one that is not monthly; drivers and alerts are of one monthly "
+                "series.",
+                "Leave series_id out and say the title, or validate one series as monthly values without backend.",
+                next=NextStep("validate_series", reason="without backend, with one monthly series"),
+            )
         series = await desk.store.series(subject.series_id)
         if series is None:
             raise Refusal(

@@ -53,8 +53,8 @@ async def validate(
 
     Raises `Refusal` when a file cannot be read.
     """
-    points = await _points(desk, source)
-    monthly = to_monthly(points, aggregate, fill, desk.today())
+    points, apart = await _points(desk, source)
+    monthly = to_monthly(points, aggregate, fill, desk.today(), apart)
     asked = _asked(monthly, options)
     problems = (*monthly.problems, *_option_problems(desk, monthly, asked))
     sound = bool(monthly.points) and not any(one.severity == "error" for one in monthly.problems)
@@ -96,12 +96,13 @@ async def remember(desk: Desk, points: Mapping[str, float], options: Options) ->
     return series_id
 
 
-async def _points(desk: Desk, source: Mapping[str, object] | FileSource) -> list[Point]:
+async def _points(desk: Desk, source: Mapping[str, object] | FileSource) -> tuple[list[Point], str]:
+    """With the points, the columns that tell those of one date apart."""
     if not isinstance(source, FileSource):
-        return points_of(source)
+        return points_of(source), ""
     from sybilion_mcp.intake.columns import read_points
 
-    def points() -> list[Point]:
+    def points() -> tuple[list[Point], str]:
         path = desk.folders.readable(source.file)
         return read_points(path.name, read_bytes(path), source.date_column, source.value_column, source.sheet)
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from sybilion_mcp.service import monthly_orders, panel_orders
+from sybilion_mcp.service import monthly_orders
 from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.orders import Asked, Order
 from sybilion_mcp.store.records import Submission
@@ -25,14 +26,20 @@ class Wire:
 
 
 _SYBILION = Wire(monthly_orders.asked, monthly_orders.content, monthly_orders.described, monthly_orders.kept_as)
-_EOMER = Wire(
-    panel_orders.asked,
-    panel_orders.content,
-    panel_orders.described,
-    panel_orders.kept_as,
-    unsaid=frozenset({"timeseries_metadata"}),
-)
 
 
 def wire_of(backend: str) -> Wire:
-    return _EOMER if backend == "eomer" else _SYBILION
+    return _eomer() if backend == "eomer" else _SYBILION
+
+
+@cache
+def _eomer() -> Wire:
+    from sybilion_mcp.service import panel_orders  # most servers never need it
+
+    return Wire(
+        panel_orders.asked,
+        panel_orders.content,
+        panel_orders.described,
+        panel_orders.kept_as,
+        unsaid=frozenset({"timeseries_metadata"}),
+    )

@@ -2,23 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from mcp_types import CallToolResult
 
 from sybilion_mcp.contract.eomer_request import DEFAULT_PREDICTION_LENGTH
 from sybilion_mcp.contract.problem import Problem
+from sybilion_mcp.intake.panel_table import PanelColumns
+from sybilion_mcp.intake.series import Fill
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.panels import PanelProfile, PanelValidation
+from sybilion_mcp.service.orders import useless_options
+from sybilion_mcp.service.panel_orders import refuse_useless
+from sybilion_mcp.service.panels import PanelFile, PanelProfile, PanelValidation, validate_panel
 from sybilion_mcp.tools.answer import answer, problem_lines
 
 _MOST_TOLD = 12
 """Problems; each kind is counted, so that more are rare."""
 
 
-def panel_answer(found: PanelValidation, said: Mapping[str, object], options: Options, missing: str) -> CallToolResult:
-    """`said`: the arguments that are to be given again, but for the numbers; `missing`: see `key_missing`."""
+async def validated(
+    desk: Desk, series: Mapping[str, object] | None, fill: Fill, options: Options, said: Mapping[str, Any]
+) -> CallToolResult:
+    """Check many series by the rules of Eomer. `said`: the file, and how the series are to be read."""
+    if "aggregate" in said:
+        raise useless_options("eomer", ["aggregate"])
+    refuse_useless(options)
+    columns = PanelColumns(said.get("date_column"), said.get("value_column"), said.get("id_column"))
+    source = PanelFile(said["file"], columns, said.get("sheet")) if "file" in said else series or {}
+    found = await validate_panel(desk, source, fill=fill, options=options)
+    return _answer(found, {**said, **options.given(), "backend": "eomer"}, options, desk.eomer_missing)
+
+
+def _answer(found: PanelValidation, said: Mapping[str, object], options: Options, missing: str) -> CallToolResult:
+    """`said`: the arguments that are to be given again, but for the numbers; `missing`: why Eomer cannot be asked."""
     told = _most_important(found.problems)
     problems = [problem_data(one) for one in told]
     lines = [_headline(found), *problem_lines(problems)]
@@ -37,13 +55,6 @@ def panel_answer(found: PanelValidation, said: Mapping[str, object], options: Op
         "next": step.data,
     }
     return answer("\n".join([*lines, step.line]), data)
-
-
-def key_missing(desk: Desk) -> str:
-    """Why nothing can be submitted to Eomer; empty where it can."""
-    if desk.over_http:
-        return "it works where a server runs over stdio"
-    return "" if desk.settings.eomer_api_key else "the user has to set EOMER_API_KEY and to restart the server"
 
 
 def _most_important(problems: tuple[Problem, ...]) -> list[Problem]:

@@ -9,20 +9,15 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from sybilion_mcp.hints import Refusal
-from sybilion_mcp.intake.panel_table import PanelColumns
 from sybilion_mcp.intake.profile import describe as describe_profile
 from sybilion_mcp.intake.series import Aggregate, Fill
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.service.arguments import Options, argument_of, fixes, problem_data
 from sybilion_mcp.service.desk import Desk
-from sybilion_mcp.service.orders import useless_options
-from sybilion_mcp.service.panel_orders import refuse_useless
-from sybilion_mcp.service.panels import PanelFile, validate_panel
 from sybilion_mcp.service.spend import Expectation, duration, euros, expected_for
 from sybilion_mcp.service.triage import Triage, advice, evidence
 from sybilion_mcp.service.validate import FileSource, Validation, validate
 from sybilion_mcp.tools.answer import answer, answering, problem_lines
-from sybilion_mcp.tools.panel_answer import key_missing, panel_answer
 from sybilion_mcp.tools.parameters import (
     Backend,
     Description,
@@ -99,9 +94,9 @@ async def validate_series(
     read |= {"id_column": id_column, "aggregate": aggregate, "fill": fill}
     said = {name: value for name, value in read.items() if value is not None and (name, value) not in _SILENCE}
     if (backend or desk.settings.default_backend) == "eomer":
-        columns = PanelColumns(date_column, value_column, id_column)
-        panel = PanelFile(file, columns, sheet) if file is not None else series or {}
-        return await _panel(desk, panel, fill, options, said)
+        from sybilion_mcp.tools.panel_answer import validated  # most servers never need it
+
+        return await validated(desk, series, fill, options, said)
     if id_column is not None:
         raise _only_for_eomer()
     source = FileSource(file, date_column, value_column, sheet) if file is not None else series or {}
@@ -112,23 +107,12 @@ async def validate_series(
     step = _submit(found, options, free_first) if found.valid else _again(found, {**said, **options.given()})
     advised = found.triage is not None and found.triage.recommendation == "pay for the forecast"
     paid = await expected_for(desk, "sybilion", None) if advised or settings.api_token is not None else None
-    return _render(found, step, paid, _on_eomer(found, key_missing(desk)))
+    return _render(found, step, paid, _on_eomer(found, desk.eomer_missing))
 
 
 def _only_for_eomer() -> Refusal:
     hint = "Leave id_column out: one monthly series is read here. Eomer takes many series at once."
     return Refusal("invalid_argument", 'Only backend="eomer" takes id_column.', hint, changes={"backend": "eomer"})
-
-
-async def _panel(
-    desk: Desk, source: Mapping[str, object] | PanelFile, fill: Fill, options: Options, said: Mapping[str, object]
-) -> CallToolResult:
-    """The same for many series, by the rules of Eomer. `said`: how the series are to be read."""
-    if "aggregate" in said:
-        raise useless_options("eomer", ["aggregate"])
-    refuse_useless(options)
-    found = await validate_panel(desk, source, fill=fill, options=options)
-    return panel_answer(found, {**said, **options.given(), "backend": "eomer"}, options, key_missing(desk))
 
 
 def _render(found: Validation, step: NextStep, paid: Expectation | None, hints: Sequence[str]) -> CallToolResult:

@@ -318,6 +318,17 @@ async def test_a_key_that_the_service_repeats_goes_no_further() -> None:
     assert KEY.encode() not in await client.artifact("j", "job.json")
 
 
+async def test_half_a_surrogate_pair_does_not_make_a_job_unreadable() -> None:
+    content = b'{"job_id": "j", "status": "failed", "error": "broken \\ud83d text"}'
+    client = answered_by(lambda _: httpx.Response(200, content=content))
+
+    job = await client.job("j")
+
+    assert job.pipeline_error is not None
+    assert job.pipeline_error.detail == "broken ? text"
+    assert await client.artifact("j", "job.json") == content
+
+
 # What comes back
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sybilion_mcp.contract.eomer import EomerJob, Explainability
+from sybilion_mcp.contract.eomer import EomerJob, Explainability, decoded
 
 EVERY: dict[str, Any] = {
     "job_id": "j-1",
@@ -199,3 +199,32 @@ def test_artifacts_are_sorted_and_those_without_an_order_come_last(given_artifac
 def test_an_id_that_is_none_is_no_job(job_id: object) -> None:
     with pytest.raises(ValidationError):
         read({"job_id": job_id, "status": "pending"})
+
+
+@pytest.mark.parametrize("artifact_id", ["..", ".", "...", "..png", "../..", ".hidden"])
+def test_no_file_is_named_by_dots(artifact_id: str) -> None:
+    artifact = {"artifact_id": artifact_id, "download_url": "/f/1"}
+
+    job = read({"job_id": "j", "status": "completed", "explainability": {"artifacts": [artifact]}})
+
+    name = job.files[-1].name
+    assert name in ("artifact", "png", "hidden")
+
+
+def test_half_a_surrogate_pair_leaves_the_rest_of_the_job_readable() -> None:
+    told = {"overview_markdown": "It rises \ud83d today", "skipped_analyses": {"a\udc00": "b"}, "artifacts": []}
+    content = json.dumps({"job_id": "j", "status": "completed", "explainability": told}).encode()
+
+    job = decoded(EomerJob, content)
+
+    assert job.explainability is not None
+    assert job.explainability.overview_markdown == "It rises ? today"
+    assert job.explainability.skipped_analyses == {"a?": "b"}
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"job_id": "\\ud800"', b'["\\ud800"]', b'"\\ud800' + b"[" * 99_999, b"[" * 99_999]
+)
+def test_what_is_no_job_is_none_with_half_a_pair_either(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"EomerJob|delimiter|deeply|char"):
+        decoded(EomerJob, content)

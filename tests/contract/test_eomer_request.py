@@ -185,3 +185,10 @@ def test_regular_series_are_never_a_problem(count: int, number: int) -> None:
     made = {"series": {f"s{one}": days(count) for one in range(number)}, "prediction_length": 1}
 
     assert check_eomer(made) == []
+
+
+@pytest.mark.parametrize("item_id", ["a ", " a", "a\u00a0", "\u3000a"])
+def test_an_id_with_white_space_around_is_named(item_id: str) -> None:
+    problems = check_eomer({"series": {"a": days(30), item_id: days(30)}, "prediction_length": 3})
+
+    assert codes(problems) == ["bad_item_id"]

@@ -46,6 +46,7 @@ async def test_it_prints_its_url_serves_a_forecast_and_ends_cleanly(
     url = re.search(r"http://\S+:\d+", line)
     assert url is not None
     assert "sk_ops_" in line
+    assert "keep what they have" in line
     headers = {"authorization": "Bearer sk_ops_anyone"}
 
     async with httpx.AsyncClient(base_url=url[0], headers=headers) as client:

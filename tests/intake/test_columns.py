@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sybilion_mcp.hints import Refusal
 from sybilion_mcp.intake.columns import read_columns, read_points
 from sybilion_mcp.intake.numbers import is_number, plain_number
-from sybilion_mcp.intake.series import Point, to_monthly, trimmed
+from sybilion_mcp.intake.series import Aggregate, Point, to_monthly, trimmed
 from sybilion_mcp.service.files import read_bytes
 from tests.timing import cpu_seconds
 
@@ -42,7 +42,7 @@ def csv_of(folder: Path) -> Callable[..., Read]:
 
 
 def read(path: Path, dates: str | None = None, values: str | None = None, sheet: str | None = None) -> Read:
-    return [(point.label, point.value) for point in read_points(path.name, read_bytes(path), dates, values, sheet)]
+    return [(point.label, point.value) for point in read_points(path.name, read_bytes(path), dates, values, sheet)[0]]
 
 
 def refusal(action: Callable[[], object]) -> Refusal:
@@ -432,6 +432,50 @@ def test_a_sheet_is_chosen_by_name_and_a_wrong_one_answered_with_the_names(folde
         assert "`sheet`" in found.hint
 
 
+def test_a_sheet_with_a_heading_alone_holds_no_data(folder: Path) -> None:
+    path = workbook(folder / "a.xlsx", Template=[["date", "v"]], Data=[["date", "v"], ["2021-01", 5]])
+    assert read(path) == [("2021-01-01", 5)]
+    path = workbook(folder / "b.xlsx", One=[["2021-01", 5]], Data=[["date", "v"], ["2021-01", 5]])
+    assert refusal(partial(read, path)).code == "sheet_ambiguous"
+
+
+def long_table(*regions: str, first: str = "region") -> bytes:
+    rows = [f"2021-{at + 1:02d}-01,{region},{at}" for at in range(12) for region in regions]
+    return "\n".join([f"month,{first},qty", *rows]).encode()
+
+
+@pytest.mark.parametrize(("aggregate", "severity"), [("none", "error"), ("mean", "warning"), ("last", "warning")])
+def test_the_column_that_tells_values_of_a_date_apart_is_named(aggregate: Aggregate, severity: str) -> None:
+    points, apart = read_points("long.csv", long_table("N", "S"), None, None, None)
+    (found,) = to_monthly(points, aggregate, "none", date(2026, 11, 22), apart).problems
+    assert (found.code, found.severity, found.fix) == ("duplicate_month", severity, None)
+    assert '"region"' in found.message
+    assert severity == "warning" or all(way in found.message for way in ('aggregate="sum"', 'backend="eomer"'))
+
+
+def test_series_of_a_long_table_can_be_added_up() -> None:
+    points, apart = read_points("long.csv", long_table("N", "S"), None, None, None)
+    found = to_monthly(points, "sum", "none", date(2026, 11, 22), apart)
+    assert found.problems == ()
+    assert found.points["2021-12-01"] == 22.0
+
+
+@pytest.mark.parametrize(
+    ("content", "apart"),
+    [
+        (long_table("N"), ""),
+        (long_table("N", "N"), ""),
+        (long_table("N,red", "N,blue", "S,red", "S,blue", first="region,colour"), '"region" and "colour"'),
+        (long_table("A,red", "B,blue", first="region,colour"), '"region"'),
+        (b"day,note,qty\n2021-01-01,a,1\n2021-01-01,b,2\n2021-01-02,c,3\n2021-01-03,d,3\n", ""),
+        (long_table("1", "2", first="store_id"), '"store_id"'),
+    ],
+    ids=["one", "nothing differs", "two columns", "either of two", "a text of each row", "numbered"],
+)
+def test_what_tells_nothing_apart_is_not_named(content: bytes, apart: str) -> None:
+    assert read_points("long.csv", content, None, "qty", None)[1] == apart
+
+
 def test_a_workbook_of_nothing_is_refused(folder: Path) -> None:
     assert refusal(lambda: read(workbook(folder / "a.xlsx", Empty=[]))).code == "file_unreadable"
 
@@ -735,7 +779,7 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(
 def test_a_real_table_of_prices_is_ready_after_its_fixes(shared_data: Path) -> None:
     path = shared_data / "pinksheet" / "monthly_prices.csv"
 
-    points = read_points(path.name, read_bytes(path), None, "Crude oil, Brent", None)
+    points, _ = read_points(path.name, read_bytes(path), None, "Crude oil, Brent", None)
     monthly = to_monthly(points, "none", "none", date(2026, 11, 15))
     assert [problem for problem in monthly.problems if problem.severity == "error"] == []
     assert len(monthly.points) > 700

@@ -11,6 +11,7 @@ from sybilion_mcp.intake.panel_columns import read_panel
 from sybilion_mcp.intake.panel_table import PanelColumns, PanelTable
 from sybilion_mcp.intake.panels import Panel, inline_rows, to_panel
 from sybilion_mcp.intake.stamps import column_stamps
+from tests.timing import cpu_seconds
 
 DAYS = [(datetime(2026, 1, 1) + timedelta(days=step)).date().isoformat() for step in range(6)]
 
@@ -205,3 +206,43 @@ def test_ids_from_outside_are_cleaned_where_they_are_named() -> None:
     told = " ".join(f"{one.field} {one.message}" for one in panel.problems)
     assert "<b>" not in told
     assert "http://" not in told
+
+
+# Gaps without end
+
+
+def hours(count: int) -> dict[str, object]:
+    return {str(datetime(2026, 1, 1) + timedelta(hours=step))[:16]: 1.0 for step in range(count)}
+
+
+@pytest.mark.parametrize("forged", [1, 4])
+def test_a_forged_year_fills_nothing_however_many_series_have_it(forged: int) -> None:
+    far: dict[str, object] = {"2020-01-01 00:00": 1.0, "2023-01-01 00:00": 2.0} if forged > 1 else {
+        "1990-01-01 00:00": 1.0, "2100-01-01 00:00": 2.0
+    }  # fmt: skip
+    rows = inline_rows({"sound": hours(48), **{f"odd {number}": far for number in range(forged)}})
+    made: list[Panel] = []
+
+    spent = cpu_seconds(lambda: made.append(to_panel(rows, "linear", {"prediction_length": 2})))
+
+    assert spent < 0.5
+    assert codes(made[0])[0] == "file_too_large"
+    assert "missing_period" in codes(made[0])
+    assert "mistyped year" in made[0].problems[0].message
+    assert made[0].series == {}
+
+
+def test_a_fill_that_did_not_help_is_not_offered_again() -> None:
+    rows = inline_rows({"sound": hours(48), "odd": {"1990-01-01 00:00": 1.0, "2100-01-01 00:00": 2.0}})
+
+    assert [one.fix for one in to_panel(rows, "linear", {"prediction_length": 2}).problems] == [None, None]
+    assert any(one.fix for one in to_panel(rows, "none", {"prediction_length": 2}).problems)
+
+
+def test_years_of_hours_are_filled_all_the_same() -> None:
+    far: dict[str, object] = {"2020-01-01 00:00": 1.0, "2025-01-01 00:00": 2.0}
+
+    panel = to_panel(inline_rows({"sound": hours(48), "rare": far}), "zero", {"prediction_length": 2})
+
+    assert codes(panel) == []
+    assert len(panel.series["rare"]) == 1827 * 24 + 1

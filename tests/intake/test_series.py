@@ -29,8 +29,10 @@ def days(count: int, first: date = date(2020, 1, 1), step: int = 1) -> dict[str,
     return {(first + timedelta(days=at * step)).isoformat(): float(at) for at in range(count)}
 
 
-def read(series: Mapping[str, object], aggregate: Aggregate = "none", fill: Fill = "none") -> Monthly:
-    return to_monthly(points_of(series), aggregate, fill, TODAY)
+def read(
+    series: Mapping[str, object], aggregate: Aggregate = "none", fill: Fill = "none", *, today: date = TODAY
+) -> Monthly:
+    return to_monthly(points_of(series), aggregate, fill, today)
 
 
 def codes(monthly: Monthly) -> list[str]:
@@ -242,9 +244,50 @@ def test_future_months_are_a_warning_counted_from_the_current_month() -> None:
     assert (note.code, note.severity, note.months) == ("future_month", "warning", ("2026-12", "2027-01"))
 
 
-def test_the_months_that_daily_data_do_not_cover_are_a_warning() -> None:
-    note = only(read(days(80, first=date(2020, 1, 10)), aggregate="sum"))
+@pytest.mark.parametrize("aggregate", ["mean", "last"])
+def test_the_months_that_daily_data_do_not_cover_are_a_warning(aggregate: Aggregate) -> None:
+    found = read(days(80, first=date(2020, 1, 10)), aggregate=aggregate)
+    note = only(found)
     assert (note.code, note.severity, note.months) == ("partial_month", "warning", ("2020-01", "2020-03"))
+    assert list(found.points) == ["2020-01-01", "2020-02-01", "2020-03-01"]
+
+
+def test_the_sum_of_a_part_of_a_month_is_left_out_and_said() -> None:
+    found = read(days(66, first=date(2020, 1, 10)), aggregate="sum")
+    note = only(found)
+    assert (note.code, note.severity, note.months) == ("partial_month", "warning", ("2020-01", "2020-03"))
+    assert note.message.startswith("2020-01 and 2020-03 are left out: ")
+    assert list(found.points) == ["2020-02-01"]
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_the_current_month_has_no_sum_yet(step: int) -> None:
+    series = {day: 1.0 for day in days(800, first=date(2025, 1, 1), step=step) if day <= "2026-11-21"}
+    found = read(series, aggregate="sum", today=date(2026, 11, 22))
+    assert list(found.points)[-1] == "2026-10-01"
+    assert only(found).months == ("2026-11",)
+
+
+def test_a_month_that_is_over_and_lacks_its_last_days_keeps_its_sum() -> None:
+    series = {day: 1.0 for day in days(800, first=date(2025, 1, 1)) if day <= "2026-03-29"}
+    found = read(series, aggregate="sum")
+    assert list(found.points)[-1] == "2026-03-01"
+    assert "do not cover all of 2026-03" in only(found).message
+
+
+def test_days_of_one_month_alone_keep_their_sum() -> None:
+    assert read(days(10, first=date(2026, 3, 5)), aggregate="sum").points == {"2026-03-01": sum(range(10))}
+
+
+@pytest.mark.parametrize("label", ["2026-11-01", "2026-11-30"])
+def test_a_current_month_that_is_not_over_is_a_warning(label: str) -> None:
+    series = months(5, first="2026-06") | {label: 9.0}
+    found = read(series, "last", today=date(2026, 11, 22))
+    note = only(found)
+    assert (note.code, note.severity, note.months) == ("partial_month", "warning", ("2026-11",))
+    assert "2026-11 is not over yet" in note.message
+    assert found.points["2026-11-01"] == 9.0
+    assert read(series, aggregate="last", today=date(2026, 11, 30)).problems == ()
 
 
 @pytest.mark.parametrize("first", [date(2020, 1, 1), date(2021, 5, 1)], ids=["holiday", "weekend"])
@@ -363,7 +406,11 @@ def test_one_round_of_fixes_leaves_nothing_to_fix(series: dict[str, object], agg
 )
 def test_aggregation_equals_an_independent_computation(values: dict[date, float], aggregate: Aggregate) -> None:
     found = read({day.isoformat(): value for day, value in values.items()}, aggregate, "none")
+    told = {month for problem in found.problems if problem.code == "partial_month" for month in problem.months}
     for month in {day.month for day in values}:
+        if aggregate == "sum" and f"2020-{month:02d}-01" not in found.points:
+            assert f"2020-{month:02d}" in told
+            continue
         inside = [values[day] for day in sorted(values) if day.month == month]
         expected = {"mean": sum(inside) / len(inside), "sum": sum(inside), "last": inside[-1]}[aggregate]
         assert found.points[f"2020-{month:02d}-01"] == pytest.approx(expected, rel=1e-9, abs=1e-3)

@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import random
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -101,14 +103,88 @@ def test_a_slip_in_a_season_is_told_and_the_season_is_not() -> None:
         lambda at: 10 if 60 <= at < 63 else 1,
         lambda at: 1.3**at,
         lambda at: 10 if at % 2 else 1,
-        lambda at: 0 if at == 60 else 1,
         lambda at: 1 if at % 3 == 0 else 0,
-        lambda at: 3.5 if at == 60 else 1,
+        lambda at: 2 if at == 60 else 1,
+        lambda at: 3 if at in (40, 60) else 1,
+        lambda at: 0 if at % 12 == 7 else 1,
+        lambda at: -1 if at in (59, 60) else 1,
+        lambda at: 0.001 if at % 12 == 7 and at != 55 else 0 if at == 55 else 1,
     ],
-    ids=["step", "peak of months", "growth", "alternating", "a zero", "mostly zero", "within what happens"],
+    ids=[
+        *("step", "peak of months", "growth", "alternating", "mostly zero", "within what happens", "two peaks"),
+        *("closed every August", "two months below zero", "next to nothing every August"),
+    ],
 )
 def test_what_series_do_is_not_told(change: Callable[[int], float]) -> None:
     assert unusual({month: value * change(at) for at, (month, value) in enumerate(good_series().items())}) is None
+
+
+def steady(noise: float = 0.05) -> dict[str, float]:
+    """72 months around 1,100 with a mild season."""
+    rng = random.Random(7)
+    return {
+        month: round(1100 * (1 + 0.1 * math.sin(at / 12 * 2 * math.pi)) * (1 + rng.gauss(0, noise)), 1)
+        for at, month in enumerate(good_series(72))
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (-5.0, r"2023-07 \(-5\) is negative among values of about 1[01]\d\d; is that right\?"),
+        (0.0, r"2023-07 \(0\) is zero among values of about 1[01]\d\d; is that right\?"),
+        (-1100.0, r"2023-07 \(-1100\) is negative among values of about 1[01]\d\d; is that right\?"),
+        (4000.0, r"2023-07 \(4000\) is 3\.\d times what its neighbours suggest; is that right\?"),
+        (3300.0, r"2023-07 \(3300\) is (2|3)(\.\d)? times what its neighbours suggest; is that right\?"),
+    ],
+)
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])
+def test_a_lone_value_that_does_not_belong_to_a_steady_series_is_told(value: float, told: str, noise: float) -> None:
+    series = steady(noise)
+    assert unusual(series) is None
+
+    series[TYPO] = value
+
+    assert re.fullmatch(told, message(series))
+
+
+def test_several_of_them_are_told_together() -> None:
+    series = steady() | {"2021-03-01": -5.0, "2022-06-01": 0.0, TYPO: 4000.0, "2024-11-01": -1100.0}
+
+    found = unusual(series)
+
+    assert found is not None
+    assert found.months == ("2021-03", "2022-06", "2023-07", "2024-11")
+
+
+def _poisson(rng: random.Random, mean: float) -> float:
+    chance, count = rng.random(), 0
+    while chance > math.exp(-mean):
+        chance, count = chance * rng.random(), count + 1
+    return float(count)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda rng, _: rng.choice([100.0, 100.0, 100.0, 200.0, 300.0]),
+        lambda rng, _: rng.choice([0.0, 0.0, 0.0, 100.0, 300.0]),
+        lambda rng, _: _poisson(rng, 3),
+        lambda rng, at: 1100 * (1 + 0.8 * math.sin(at / 12 * 2 * math.pi)) * (1 + rng.gauss(0, 0.05)),
+        lambda rng, at: 1100 * 1.05**at * (1 + rng.gauss(0, 0.1)),
+        lambda rng, at: 1100 * (3 if at % 12 == 3 + (at // 12) % 2 else 1) * (1 + rng.gauss(0, 0.05)),
+        lambda rng, at: 1100 * (2.5 if at > 40 else 1) * (1 + rng.gauss(0, 0.05)),
+        lambda rng, at: 1100 * math.exp(0.3 * rng.gauss(0, 1)),
+        lambda rng, at: rng.gauss(20, 30),
+    ],
+    ids=["lots", "intermittent", "few", "season", "trend", "a peak that moves", "a jump", "noise", "both signs"],
+)
+def test_series_of_every_kind_raise_hardly_an_alarm(made: Callable[[random.Random, int], float]) -> None:
+    runs = []
+    for seed in range(40):
+        rng = random.Random(seed)
+        runs.append(unusual({month: made(rng, at) for at, month in enumerate(good_series(72))}))
+    assert sum(found is not None for found in runs) <= 2
 
 
 def test_a_first_december_is_not_told_like_a_slip() -> None:

@@ -623,6 +623,15 @@ async def test_an_unknown_series_is_told(open_desk: OpenDesk, api: BilledApi) ->
     assert (await refusal_of(open_desk(), series_id="s_none")).code == "series_not_found"
 
 
+async def test_many_series_are_told_as_such_and_not_as_forgotten(open_desk: OpenDesk, api: BilledApi) -> None:
+    refused = await refusal_of(open_desk(), series_id="p_0123456789ab")
+
+    assert refused.code == "invalid_argument"
+    assert "one monthly series" in refused.message
+    assert refused.next is not None
+    assert (refused.next.tool, api.requests) == ("validate_series", [])
+
+
 async def test_a_failure_after_a_lost_try_says_that_the_same_call_goes_on(open_desk: OpenDesk, api: BilledApi) -> None:
     api.next("drivers", reset(handled=True), error(402, "insufficient credits"))
     with pytest.raises(AnswerError) as failed:

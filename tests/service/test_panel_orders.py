@@ -23,6 +23,7 @@ from sybilion_mcp.service.desk import Desk
 from sybilion_mcp.service.follow import asked_again, current
 from sybilion_mcp.service.offer import offer
 from sybilion_mcp.service.orders import Order
+from sybilion_mcp.service.panel_orders import asked, described
 from sybilion_mcp.service.submit import submit
 from sybilion_mcp.service.validate import remember
 from sybilion_mcp.settings import Settings
@@ -92,6 +93,15 @@ async def given_up(desk: Desk) -> None:
     """Given that its answer did not come for minutes."""
     await refused(desk, order())
     later(desk, minutes=3)
+
+
+# What a person is asked
+
+
+async def test_a_preset_is_shown_as_it_is_written(opened: Opening) -> None:
+    found = await asked(opened(), order(panel=PanelOptions(preset="chronos_bolt_small")))
+
+    assert described(found.request)[-1] == "Horizon: 3 periods (D); preset chronos_bolt_small"
 
 
 # One question, one job

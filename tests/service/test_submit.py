@@ -1030,6 +1030,19 @@ async def test_what_breaks_a_rule_is_refused_before_anything_is_sent(
     assert await hosted.store.spent_since("2026-01-01") == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"series_id": "s_000000000000"}, '"s_000000000000" (series_id)'),
+        ({"aux_series_ids": ["s_000000000000"]}, '"s_000000000000" (aux_series_ids[0])'),
+    ],
+)
+async def test_a_series_that_is_not_known_is_named_with_its_argument(
+    hosted: Desk, wrong: dict[str, object], told: str
+) -> None:
+    assert told in (await refusal_of(submit(hosted, order(**wrong)))).message
+
+
 async def test_an_order_without_numbers_says_what_to_do(hosted: Desk) -> None:
     refusal = await refusal_of(submit(hosted, Order(Options(title=TITLE, soft_horizon=12))))
 

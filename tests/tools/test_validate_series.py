@@ -371,7 +371,9 @@ class TestGoodSeries:
         assert warning["months"] == ["2026-12", "2027-01", "2027-02"]
 
     async def test_the_current_month_is_not_the_future(self, client: Client) -> None:
-        assert (await check(client, series=good_series(last=TODAY.replace(day=1)), title=TITLE))["problems"] == []
+        answer = await check(client, series=good_series(last=TODAY.replace(day=1)), title=TITLE)
+        assert answer["valid"]
+        assert "future_month" not in [one["code"] for one in answer["problems"]]
 
     async def test_intermittent_demand_without_a_horizon_is_fine(self, client: Client) -> None:
         answer = await check(client, series=sparse(120, 3), title=TITLE)
@@ -556,6 +558,34 @@ class TestFile:
 
         assert answer["valid"]
         assert answer["series_id"] == absolute["series_id"] == inline["series_id"]
+
+    async def test_days_to_add_up_end_with_the_last_whole_month(self, client: Client, folder: Path) -> None:
+        start = date(2022, 1, 1)
+        days = {str(start + timedelta(days=at)): 10.0 for at in range((date(2026, 11, 9) - start).days + 1)}
+        name = self.csv(folder, days)
+
+        answer = await check(client, file=name, aggregate="sum", title=TITLE)
+
+        assert answer["valid"]
+        assert answer["profile"]["end"] == "2026-10"
+        assert answer["profile"]["last_value"] == 310
+        (note,) = answer["problems"]
+        assert (note["code"], note["severity"], note["months"]) == ("partial_month", "warning", ["2026-11"])
+        assert note["message"].startswith("2026-11 is left out: ")
+
+    async def test_regions_in_a_long_table_are_not_averaged(self, client: Client, folder: Path) -> None:
+        rows = [f"{month},{region},{value}" for month, value in good_series().items() for region in "NS"]
+        (folder / "long.csv").write_text("\n".join(["month,region,units", *rows]))
+
+        answer = await check(client, file="long.csv", title=TITLE)
+
+        (problem,) = answer["problems"]
+        assert not answer["valid"]
+        assert problem["code"] == "duplicate_month"
+        assert 'told apart by "region"' in problem["message"]
+        assert "fix" not in problem
+        assert "aggregate" not in answer["next"]["arguments"]
+        assert (await check(client, file="long.csv", aggregate="sum", title=TITLE))["problems"] == []
 
     async def test_the_next_call_names_the_file_again(self, client: Client, folder: Path) -> None:
         name = self.csv(folder, without(MARCH))

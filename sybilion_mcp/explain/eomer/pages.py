@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from itertools import islice
 
 from sybilion_mcp.explain.backtest import Skill
 from sybilion_mcp.explain.eomer.ahead import look_at
-from sybilion_mcp.explain.eomer.explanation import TITLE, explanation_data, general_lines, part_lines, parts_data
+from sybilion_mcp.explain.eomer.explanation import ROOMS, TITLE, Explanation, Room
 from sybilion_mcp.explain.eomer.forecast import unit
 from sybilion_mcp.explain.eomer.past import NO_HINDCAST, band_lines, doubts_of, many_lines, pooled, skills_of
 from sybilion_mcp.explain.eomer.results import Results
 from sybilion_mcp.explain.eomer.tables import errors_csv, errors_data, skill_data
-from sybilion_mcp.explain.eomer.wording import fitting, following, quoted_id, reading, shown_id, without_none
+from sybilion_mcp.explain.eomer.wording import fits, fitting, following, quoted_id, reading, shown_id, without_none
 from sybilion_mcp.explain.sections import skill_lines, windows_table
 from sybilion_mcp.explain.told import Asked, Told
 from sybilion_mcp.explain.wording import finite
@@ -21,28 +22,28 @@ _PAGE_ROWS = 400  # more than fit
 
 def explanation(results: Results, asked: Asked) -> Told:
     """The explanation alone: all that it says in general, then its parts, page after page."""
-    parts = len(results.explanation.artifacts) if results.explanation else 0
+    told = Explanation(results.explanation, results.files)
+    parts = told.parts
     chosen = asked.of(parts)
     bare = asked.offset > 0
 
-    def render(rows: int) -> Told:
+    def render(room: Room, rows: int) -> Told:
         shown = chosen[:rows]
         end = shown[-1] + 1 if shown else parts
         step = reading(results, "report")
         if end < parts:
             step = following(results, asked, end, f"of {parts} parts")
-        lines = [] if bare else general_lines(results.explanation)
-        if results.explanation is not None:
-            lines += part_lines(results.explanation, results.files, shown)
+        lines = [*([] if bare else told.general(room)), *told.part_lines(shown, room)]
         data = {
-            "explanation": None if bare else explanation_data(results.explanation),
-            "parts": parts_data(results.explanation, results.files, shown),
+            "explanation": None if bare else told.data(room),
+            "parts": told.parts_data(shown, room),
             "total": parts,
             "next_offset": end if end < parts else None,
         }
         return Told("\n".join([f"{TITLE}:", *lines, step.line]), without_none(data), step)
 
-    return fitting(render, len(chosen))
+    made = (fitting(partial(render, room), len(chosen)) for room in ROOMS)
+    return next((one for one in made if fits(one)), render(ROOMS[-1], 1))
 
 
 def errors(results: Results, asked: Asked) -> Told:

@@ -1,5 +1,6 @@
 """The periods of a panel: how its timestamps are counted, and how they are written."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -103,6 +104,12 @@ class _Numbers:
     frequency: Frequency | None
     numbers: Mapping[datetime, int | None]
     known: dict[str, int] = field(default_factory=dict)
+    order: list[datetime] = field(init=False)
+    months: dict[tuple[int, int], datetime] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.order = sorted(self.numbers)
+        self.months = {(at.year, at.month): at for at in self.order} if _is_monthly(self.frequency) else {}
 
     def __call__(self, label: str) -> int:
         found = self.known.get(label)
@@ -116,12 +123,11 @@ class _Numbers:
             number = self.frequency.index(self._shifted(at))
         if number is not None:
             return number
-        return sum(known <= at for known in self.numbers) - 1  # beside the grid: with the period before
+        return bisect_right(self.order, at) - 1  # beside the grid: with the period before
 
     def _shifted(self, at: datetime) -> datetime:
         """A month's label is written without its day, which is the last one on some grids."""
-        month = [known for known in self.numbers if (known.year, known.month) == (at.year, at.month)]
-        return month[0] if _is_monthly(self.frequency) and month else at
+        return self.months.get((at.year, at.month), at)
 
 
 def _over(frequency: Frequency | None, label: str, today: date) -> bool:

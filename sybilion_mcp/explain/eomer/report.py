@@ -6,7 +6,7 @@ from datetime import date
 from sybilion_mcp.explain.eomer import pages
 from sybilion_mcp.explain.eomer.ahead import One, look_at, moves
 from sybilion_mcp.explain.eomer.doubts import caveats
-from sybilion_mcp.explain.eomer.explanation import TITLE, explanation_data, explanation_lines
+from sybilion_mcp.explain.eomer.explanation import NARROW, ROOMS, TITLE, Explanation, Room
 from sybilion_mcp.explain.eomer.forecast import MOVE, TOP, moves_told, opening, opening_of_many, steps_told, unit
 from sybilion_mcp.explain.eomer.past import band_lines, doubts_of, many_lines, pooled, skills_of
 from sybilion_mcp.explain.eomer.results import Results, find_series
@@ -21,8 +21,6 @@ from sybilion_mcp.outside import identifier, quoted
 PARTS = ("report", "forecast", "drivers", "backtest", "input")
 OF_ONE = ("forecast", "backtest", "input")
 """Parts that can be asked of one series of many: forecast/ITEM."""
-_OVERVIEW = (900, 400, 150)
-"""Characters of the overview, as there is room."""
 
 
 def told(results: Results, asked: Asked, today: date) -> Told:
@@ -52,24 +50,24 @@ class _Whole:
         self.skills = [self.one.skill] if self.one else list(skills_of(results).values())
         self.skill = self.one.skill if self.one else pooled(self.skills)
         self.caveats = caveats(results, today)
+        self.explanation = Explanation(results.explanation, results.files)
 
-    def told(self, rows: int, parts: int, overview: int) -> Told:
-        """With so many rows of the forecast, parts of the explanation, and characters of its overview."""
+    def told(self, rows: int, parts: int, room: Room) -> Told:
+        """With so many rows of the forecast, and so many parts of the explanation in so much room."""
         results, one, step = self.results, self.one, self._next()
-        explanation = results.explanation
-        shown = range(min(parts, len(explanation.artifacts) if explanation else 0))
+        shown = range(min(parts, self.explanation.parts))
         blocks = [
             [_heading(results, one, self.today)],
             [opening(results, one) if one else opening_of_many(results, self.ranked, self.skill)],
             ["## Forecast", *(self._steps(one, rows) if one else self._moves(rows))],
             ["## How good such forecasts were", *self._past()],
-            [f"## {TITLE}", *explanation_lines(explanation, results.files, shown, overview)],
+            [f"## {TITLE}", *self.explanation.lines(shown, room)],
             ["## Caveats", *self.caveats] if self.caveats else [],
             [step.line],
         ]
-        return Told("\n\n".join("\n".join(block) for block in blocks if block), self._data(rows), step)
+        return Told("\n\n".join("\n".join(block) for block in blocks if block), self._data(rows, room), step)
 
-    def _data(self, rows: int) -> dict[str, object]:
+    def _data(self, rows: int, room: Room) -> dict[str, object]:
         results, one = self.results, self.one
         forecast: dict[str, object] = {"series": moves_data(self.ranked[: min(rows, TOP)]), "total": len(self.ranked)}
         if one:
@@ -81,7 +79,7 @@ class _Whole:
                 "bands": one.outlook.bands if one else "given" if results.table.levels else "none",
                 "skill": skill_data(self.skill),
                 "verdict": self.skill.verdict,
-                "explanation": explanation_data(results.explanation),
+                "explanation": self.explanation.data(room),
                 "frequency": results.periods.alias,
                 "caveats": list(self.caveats),
             }
@@ -110,14 +108,22 @@ class _Whole:
         return reading(self.results, "drivers" if self.results.explanation else "forecast")
 
 
-def _in_bounds(render: Callable[[int, int, int], Told]) -> Told:
+def _in_bounds(render: Callable[[int, int, Room], Told]) -> Told:
     """As much of the forecast and of the explanation as 6 KB of text hold."""
-    wishes = ((rows, parts, overview) for overview in _OVERVIEW for rows in (48, 24, 12, 6) for parts in (8, 5, 3, 1))
-    for rows, parts, overview in wishes:
-        made = render(rows, parts, overview)
+    wishes = ((rows, parts, room) for room in ROOMS for rows in (48, 24, 12, 6) for parts in (8, 5, 3, 1))
+    for rows, parts, room in wishes:
+        made = render(rows, parts, room)
         if len(made.text.encode()) <= MOST_BYTES:
             return made
-    return render(3, 0, _OVERVIEW[-1])
+    return _without_the_longest(render(3, 0, NARROW))
+
+
+def _without_the_longest(told: Told) -> Told:
+    """Whole lines are left out, the longest first, but for the title and the next step."""
+    head, *lines, last = told.text.split("\n")
+    while lines and len("\n".join([head, *lines, last]).encode()) > MOST_BYTES:
+        lines.remove(max(lines, key=len))
+    return Told("\n".join([head, *lines, last]), told.data, told.step)
 
 
 def _heading(results: Results, one: One | None, today: date) -> str:

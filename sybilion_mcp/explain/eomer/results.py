@@ -1,13 +1,10 @@
 """Everything that the files of a job of Eomer say, read."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
 from sybilion_mcp.contract.artifacts import ArtifactError, Window
-from sybilion_mcp.contract.eomer import EomerJob, Explainability, JobFile
+from sybilion_mcp.contract.eomer import EomerJob, Explainability, JobFile, decoded
 from sybilion_mcp.contract.eomer_files import DOCUMENT, EXPLANATION, FORECAST, HINDCAST
 from sybilion_mcp.contract.eomer_hindcast import read_hindcast
 from sybilion_mcp.contract.eomer_table import ForecastTable, read_forecast_table
@@ -91,8 +88,8 @@ def _document(content: bytes | Unread | None, left_out: dict[str, str]) -> Eomer
     if not isinstance(content, bytes):
         return None
     try:
-        return EomerJob.model_validate_json(content)
-    except ValidationError:
+        return decoded(EomerJob, content)
+    except ValueError:
         left_out[DOCUMENT] = "it is no job of Eomer"
         return None
 
@@ -106,8 +103,8 @@ def _explanation(
     if not isinstance(content, bytes):
         return None
     try:
-        return Explainability.model_validate(json.loads(content))
-    except (ValueError, RecursionError):
+        return decoded(Explainability, content)
+    except ValueError:
         left_out[EXPLANATION] = "it is no explanation"
         return None
 

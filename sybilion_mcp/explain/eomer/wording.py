@@ -32,16 +32,29 @@ def several(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def fitting(render: Callable[[int], Told], most: int, limit: int = MOST_BYTES - _AROUND) -> Told:
-    """The told with the most rows, up to `most`, that fits in `limit` bytes; with one row at least where there is one.
+def shortened(text: str, most: int) -> str:
+    """Outside text as data, in at most so many characters and bytes."""
+    made = clean(text, most)
+    while (size := len(made.encode())) > most:
+        made = clean(made, min(len(made) * most // size, len(made) - 1))
+    return made
+
+
+def fits(told: Told) -> bool:
+    """Whether text and data together stay within an answer."""
+    return _size(told) <= MOST_BYTES - _AROUND
+
+
+def fitting(render: Callable[[int], Told], most: int) -> Told:
+    """The told with the most rows, up to `most`, that fits; with one row at least where there is one.
 
     `render` takes how many rows to tell of.
     """
-    fits, fails = min(1, most), min(most, _MOST_ROWS) + 1
-    while fails - fits > 1:
-        rows = (fits + fails) // 2
-        fits, fails = (rows, fails) if _size(render(rows)) <= limit else (fits, rows)
-    return render(fits)
+    good, bad = min(1, most), min(most, _MOST_ROWS) + 1
+    while bad - good > 1:
+        rows = (good + bad) // 2
+        good, bad = (rows, bad) if fits(render(rows)) else (good, rows)
+    return render(good)
 
 
 def _size(told: Told) -> int:

@@ -24,6 +24,7 @@ from tests.explain.eomer.made_up import (
 from tests.explain.eomer.test_forecast import pages_from, size_of
 from tests.explain.hostile import CORPUS, ORDINARY, problems_of, problems_of_data
 from tests.explain.test_hostile_text import any_text, sendable
+from tests.timing import cpu_seconds
 
 hostile = pytest.mark.parametrize("text", CORPUS.values(), ids=CORPUS.keys())
 VIEWS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -209,3 +210,57 @@ class TestReport:
         start = lines.index("no,item_id,last_value,forecast,lower_80,upper_80,move")
 
         assert [row[1] for row in csv.reader(lines[start : start + 3])] == ["item_id", "a 'b', c", "d"]
+
+
+def verbose(text: str) -> dict[str, Any]:
+    """An explanation that says as much as it can, everywhere."""
+    part = {"label": text, "description": text, "preview_markdown": text, "highlights": [text] * 5, "format": "csv"}
+    return {
+        "overview_markdown": text,
+        "selected_analyses": [f"{number}{text}" for number in range(30)],
+        "completed_analyses": [f"c{number}{text}" for number in range(30)],
+        "skipped_analyses": {f"s{number}{text}": text for number in range(30)},
+        "warnings": [text] * 30,
+        "artifacts": [{"artifact_id": f"x{number}", "download_url": f"/f/{number}", **part} for number in range(60)],
+    }
+
+
+def sent_bytes(told: Told) -> int:
+    return len(told.text.encode()) + len(json.dumps(told.data, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+class TestBounds:
+    @pytest.mark.parametrize("letters", ["w ", "\N{GRINNING FACE} ", "\u9810", "\u0416", "a\u0301"])
+    def test_however_much_is_said_an_answer_keeps_its_size(self, letters: str) -> None:
+        text = letters * 3000
+        item_ids = [f"{letters * 90}{number}" for number in range(30)]
+        results = results_of(
+            {item_id: [103.0, 104.0] for item_id in item_ids},
+            panel={item_id: history(100.0) for item_id in [*item_ids, *(f"{one} x" for one in item_ids)]},
+            document=document_of(explainability=verbose(text)),
+            title=text,
+        )
+        report = ask(results)
+
+        assert len(report.text.encode()) <= 6000
+        assert sent_bytes(report) <= 10_000
+        assert report.text.splitlines()[-1] == report.step.line
+        for offset in (0, 7, 59):
+            page = ask(results, "drivers", offset=offset)
+            assert sent_bytes(page) <= 6000
+            assert page.data["parts"]
+
+    def test_an_overview_of_usual_length_is_told_whole(self) -> None:
+        told = ask(one(document=document_of(explainability={"overview_markdown": "word " * 150})), "drivers")
+
+        assert "word " * 149 + "word" in told.text
+
+    @pytest.mark.parametrize(
+        "preview",
+        ["x|" + " " * 90_000 + "y", "|" * 90_000 + "x", "- " * 45_000 + "|x", "|\n" * 45_000 + "x", " |" * 45_000],
+    )
+    def test_no_markdown_takes_long(self, preview: str) -> None:
+        parts = [part_of(preview, artifact_id=f"p{number}", highlights=[preview]) for number in range(3)]
+        results = one(document=document_of(explainability={"overview_markdown": preview, "artifacts": parts}))
+
+        assert cpu_seconds(lambda: ask(results)) < 2

@@ -13,6 +13,7 @@ from sybilion_mcp.explain.facts import JobFacts
 from sybilion_mcp.explain.told import Asked
 from tests.engine.eomer.made_up import SHAPES, labels, series
 from tests.explain.eomer.made_up import data_of
+from tests.timing import cpu_seconds
 
 
 def periods(stamps: list[str], panel: Panel | None = None) -> Periods:
@@ -97,3 +98,13 @@ def test_hours_of_a_month_are_read_in_little_time() -> None:
     found = periods(stamps[-24:], panel_of("h", dict.fromkeys(stamps[:-24], 1.0)))
 
     assert found.grid.index(stamps[-1]) - found.grid.index(stamps[0]) == 4999
+
+
+def test_counting_beside_a_grid_takes_no_time_per_timestamp() -> None:
+    known = [str(datetime(2000, 1, 1) + timedelta(minutes=7 * step + step % 3))[:16] for step in range(5000)]
+    beside = [str(datetime(2000, 1, 1) + timedelta(minutes=5 * step + 1))[:16] for step in range(5000)]
+    found = periods(known)
+
+    spent = cpu_seconds(lambda: [found.grid.index(stamp) for stamp in beside])
+
+    assert spent < 0.5
