@@ -186,6 +186,8 @@ def _serve(arguments: argparse.Namespace) -> int:
             _complain(f"no such folder to allow: {', '.join(absent)}")
         start_logging(settings.log_level)
         server = None if over_http else build_server(settings)
+        if server is not None:
+            gc.freeze()  # nor is there anything to find in it later
     finally:
         gc.enable()
     if server is None:
