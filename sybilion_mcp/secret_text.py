@@ -18,6 +18,7 @@ _LONGEST_FORM = 28  # bytes that one character takes at most, in the longest of 
 _HEX = "[0-9A-Fa-f]"
 _PERCENT = "%(?:25){0,2}"
 _ESCAPE = r"\\\\{0,3}"
+_ESCAPE_TAKEN = r"\\{0,4}"  # after backslashes, which may have been read together with those of the escape
 _WORD = f"[A-Za-z0-9_-]|(?:{_PERCENT}|{_ESCAPE}u00)(?:2[dD]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9aA]|5[fF])"
 # "disk_ops_monthly" is a word; what follows %20 or \n is the beginning of one.
 _ALONE = rf"(?:(?<![A-Za-z0-9])|(?<=%{_HEX}{{2}})|(?<=\\[nrtbf])|(?<=\\u{_HEX}{{4}}))"
@@ -169,11 +170,21 @@ def _in_any_form(secret: str) -> str:
 
     Its first character begins with a literal whatever its form: that is what makes the search fast.
     """
-    return "".join(_in_a_row(one) if one[0] == "\\" else _one_of(one) for one in re.findall(r"\\+|[^\\]", secret))
+    parts = []
+    for backslashes, character in re.findall(r"(\\*)([^\\]|$)", secret):
+        after = _after_a_row if backslashes else _one_of
+        parts += [_in_a_row(backslashes)] if backslashes else []
+        parts += [after(character)] if character else []
+    return "".join(parts)
 
 
 def _one_of(character: str) -> str:
-    return f"(?:{'|'.join(_forms(character))})"
+    return f"(?:{'|'.join(_forms(character, _ESCAPE))})"
+
+
+def _after_a_row(character: str) -> str:
+    """Also read in one way only; its plain form comes last, as others may begin with it."""
+    return f"(?>{'|'.join(reversed(list(_forms(character, _ESCAPE_TAKEN))))})"
 
 
 def _in_a_row(backslashes: str) -> str:
@@ -182,16 +193,16 @@ def _in_a_row(backslashes: str) -> str:
     return f"(?>(?>{forms}){{{count},{4 * count}}})"
 
 
-def _forms(character: str) -> Iterator[str]:
+def _forms(character: str, escape: str) -> Iterator[str]:
     for one in dict.fromkeys((character, character.lower(), character.upper())):
         yield re.escape(one)
         if not one.isalnum():
-            yield _ESCAPE + re.escape(one)
+            yield escape + re.escape(one)
         yield "".join(_PERCENT + _hex(f"{byte:02x}") for byte in one.encode(errors="surrogatepass"))
         units = one.encode("utf-16-be", "surrogatepass")
-        yield "".join(f"{_ESCAPE}u{_hex(units[at : at + 2].hex())}" for at in range(0, len(units), 2))
+        yield "".join(f"{escape}u{_hex(units[at : at + 2].hex())}" for at in range(0, len(units), 2))
         if len(one) == 1 and ord(one) < 256:
-            yield f"{_ESCAPE}x{_hex(f'{ord(one):02x}')}"
+            yield f"{escape}x{_hex(f'{ord(one):02x}')}"
 
 
 def _hex(digits: str) -> str:

@@ -1,6 +1,7 @@
 """The commands, as a person at a terminal uses them."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -93,6 +94,17 @@ def test_a_folder_that_is_not_there_is_told_when_the_server_starts(tmp_path: Pat
     assert ended.stderr.decode().splitlines() == ["sybilion-mcp: no such folder to allow: /nope"]
 
 
+@pytest.fixture
+def log_of_before() -> Iterator[None]:
+    """A server that starts in this process takes the log over: afterwards it is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("log_of_before")
 @pytest.mark.parametrize("command", [["serve", "--transport", "http"], ["sandbox"], ["sandbox", "--api", "eomer"]])
 def test_a_port_that_cannot_be_used_is_told_in_a_line(
     command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -107,6 +119,7 @@ def test_a_port_that_cannot_be_used_is_told_in_a_line(
             assert error.count("\n") == 1
 
 
+@pytest.mark.usefixtures("log_of_before")
 @pytest.mark.parametrize("flag", [["--port", "9000"], ["--host", "0.0.0.0"]])
 def test_an_address_without_http_is_refused(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", *flag]) == 2

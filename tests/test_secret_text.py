@@ -90,7 +90,7 @@ def test_one_line_in_disguise_is_found_among_many_others(disguise: Disguise, sec
     assert not tells(secrets.hide("\n".join(with_one)), secret)
 
 
-WITH_BACKSLASHES = ["\\" * 12 + "x", "\\." * 30 + "x", r"ab\cd\\ef\\\gh"]
+WITH_BACKSLASHES = ["000000\\é", "\\" * 12 + "x", "\\." * 30 + "x", r"ab\cd\\ef\\\gh"]
 
 
 @pytest.mark.parametrize("secret", WITH_BACKSLASHES)
