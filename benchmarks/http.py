@@ -88,9 +88,20 @@ class Connection:
         """Status and decoded body."""
         self._writer.write(sent)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        body: dict[str, Any] = json.loads(await self._reader.readexactly(length))
+        if b"text/event-stream" in head:  # an answer that takes its time
+            content = await self._streamed()
+        else:
+            content = await self._reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+        body: dict[str, Any] = json.loads(content)
         return int(head[9:12]), body
+
+    async def _streamed(self) -> bytes:
+        """The last event of a stream that comes in chunks."""
+        content = b""
+        while size := int(await self._reader.readline(), 16):
+            content += (await self._reader.readexactly(size + 2))[:-2]
+        await self._reader.readline()
+        return content.rpartition(b"data: ")[2]
 
 
 @contextmanager
