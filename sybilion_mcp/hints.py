@@ -8,7 +8,14 @@ quoted.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, TransportError, may_be_done
+from sybilion_mcp.backends.base import (
+    AnswerError,
+    BackendError,
+    TooLargeError,
+    TransportError,
+    may_be_done,
+    outcome_unknown,
+)
 from sybilion_mcp.backends.origin import ElsewhereError
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.contract.request import is_request_field
@@ -138,17 +145,6 @@ def unexpected(subject: Subject) -> Failure:
     """The failure for a bug of ours: nothing of the exception is shown."""
     words = WORDS["internal_error"]
     return Failure("internal_error", words.message, words.hint, _next("find", subject))
-
-
-_MADE_NO_JOB = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
-"""What the service answers to a submit that it declines; after anything else a job may exist."""
-
-
-def outcome_unknown(error: BackendError) -> bool:
-    """Whether a submit that failed like this may still have made a job."""
-    if isinstance(error, AnswerError):
-        return error.status not in _MADE_NO_JOB
-    return not (isinstance(error, TransportError) and not error.sent)
 
 
 def _explain_refusal(error: Refusal, subject: Subject) -> Failure:

@@ -12,10 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sybilion_mcp
-from sybilion_mcp.backends.base import AnswerError, BackendError, TooLargeError, Transport, TransportError
+from sybilion_mcp.backends.base import (
+    AnswerError,
+    BackendError,
+    TooLargeError,
+    Transport,
+    TransportError,
+    outcome_unknown,
+)
 from sybilion_mcp.contract.problem import Problem
 from sybilion_mcp.hint_words import BILLED_CALLS, CALL_WORDS, KEY_HEADER, LOCAL_WORDS, WORDS
-from sybilion_mcp.hints import CODES, Failure, Refusal, Subject, explain, outcome_unknown, unexpected
+from sybilion_mcp.hints import CODES, Failure, Refusal, Subject, explain, unexpected
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.tools import tools_of
 

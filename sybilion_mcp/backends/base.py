@@ -76,6 +76,25 @@ def may_be_done(error: BackendError) -> bool:
     return not isinstance(error, TransportError) or error.sent
 
 
+_NEVER_TAKEN = frozenset({400, 413, 415, 422})
+
+
+def never_taken(error: BackendError) -> bool:
+    """Whether the service says, in words of its own, that it takes such a request never, however often it is sent."""
+    return isinstance(error, AnswerError) and error.status in _NEVER_TAKEN and error.text != ""
+
+
+_MADE_NO_JOB = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+"""What the service answers to a submit that it declines; after anything else a job may exist."""
+
+
+def outcome_unknown(error: BackendError) -> bool:
+    """Whether a submit that failed like this may still have made a job."""
+    if isinstance(error, AnswerError):
+        return error.status not in _MADE_NO_JOB
+    return not (isinstance(error, TransportError) and not error.sent)
+
+
 class Sink(Protocol):
     """Where an artifact goes as it comes in; `restart` when it comes from the beginning again."""
 

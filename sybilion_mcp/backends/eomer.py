@@ -15,14 +15,13 @@ from sybilion_mcp.backends.exchange import (
     InTime,
     always,
     attempts,
+    connected,
     opened,
     pour,
     read,
     segment,
-    trusted,
     within,
 )
-from sybilion_mcp.backends.masked import masking
 from sybilion_mcp.backends.origin import ElsewhereError, own_target
 from sybilion_mcp.contract.account import Account
 from sybilion_mcp.contract.eomer import EomerAccepted, EomerJob, JobFile, decoded
@@ -64,18 +63,7 @@ class EomerClient:
         self._retry_seconds = retry_seconds
         self._answer_seconds = answer_seconds
         self._secrets = Secrets([key] if key else [])
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            # Not compressed: what is small on the wire must not become large in memory.
-            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
-            timeout=timeout,
-            transport=transport,
-            follow_redirects=False,
-            verify=True if transport else trusted(),
-            # On a connection used again, an answer that came twice would pass for the next request's.
-            limits=httpx.Limits(max_keepalive_connections=0),
-            event_hooks={"response": [masking(self._secrets)]},
-        )
+        self._http = connected(base_url, key, self._secrets, timeout, transport)
 
     async def submit(
         self, body: Mapping[str, object], in_time: InTime = always, *, request_id: str | None = None

@@ -14,6 +14,8 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from sybilion_mcp.backends.base import AnswerError, InMemory, Sink, TooLargeError, TransportError
+from sybilion_mcp.backends.masked import masking
+from sybilion_mcp.secret_text import Secrets
 from sybilion_mcp.tracing import upstream
 
 MAX_ARTIFACT_BYTES = 100 * 1024 * 1024
@@ -47,6 +49,28 @@ def unseen(_: httpx.Response) -> None:
 def trusted() -> ssl.SSLContext:
     """One for all clients: it holds every certificate authority there is."""
     return httpx.create_ssl_context()
+
+
+def connected(
+    base_url: str,
+    secret: str | None,
+    secrets: Secrets,
+    timeout: httpx.Timeout,
+    transport: httpx.AsyncBaseTransport | None,
+) -> httpx.AsyncClient:
+    """A client that shows `secret`, follows no redirect, and covers `secrets` in whatever comes."""
+    return httpx.AsyncClient(
+        base_url=base_url,
+        # Not compressed: what is small on the wire must not become large in memory.
+        headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {secret}"} if secret else {}),
+        timeout=timeout,
+        transport=transport,
+        follow_redirects=False,
+        verify=True if transport else trusted(),
+        # On a connection used again, an answer that came twice would pass for the next request's.
+        limits=httpx.Limits(max_keepalive_connections=0),
+        event_hooks={"response": [masking(secrets)]},
+    )
 
 
 def segment(text: str) -> str:

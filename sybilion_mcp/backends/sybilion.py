@@ -17,14 +17,13 @@ from sybilion_mcp.backends.exchange import (
     InTime,
     always,
     attempts,
+    connected,
     opened,
     pour,
     read,
     segment,
-    trusted,
     within,
 )
-from sybilion_mcp.backends.masked import masking
 from sybilion_mcp.clock import utc_now
 from sybilion_mcp.contract.account import Account, UsagePage
 from sybilion_mcp.contract.catalogue import Catalogue, Kind
@@ -75,17 +74,7 @@ class SybilionClient:
         self._retry_seconds = retry_seconds
         self._answer_seconds = answer_seconds
         self._secrets = Secrets([token] if token else [])
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            # Not compressed: what is small on the wire must not become large in memory.
-            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
-            timeout=timeout,
-            transport=transport,
-            verify=True if transport else trusted(),
-            # On a connection used again, an answer that came twice would pass for the next request's.
-            limits=httpx.Limits(max_keepalive_connections=0),
-            event_hooks={"response": [masking(self._secrets)]},
-        )
+        self._http = connected(base_url, token, self._secrets, timeout, transport)
 
     async def submit(
         self, body: Mapping[str, object], in_time: InTime = always, *, request_id: str | None = None

@@ -46,7 +46,6 @@ class AlertOrder:
             ALERTS,
             name,
             body,
-            limit,
             subjects.title_of(metadata),
             about,
             max_cost_eur_cents=self.max_cost_eur_cents,

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import anyio
 
-from sybilion_mcp.backends.base import AnswerError, BackendError, SybilionBackend, may_be_done
+from sybilion_mcp.backends.base import BackendError, SybilionBackend, may_be_done, never_taken
 from sybilion_mcp.contract.account import UsageEvent
 from sybilion_mcp.contract.recommendations import Alerts, DriverRanking
 from sybilion_mcp.contract.request import encode
@@ -37,8 +37,6 @@ USAGE_SECONDS = 5.0
 _NEAR = timedelta(minutes=15)
 """A charge this close to a call may be the call's: clocks differ."""
 _LOOKED_AT = 50
-_NEVER_TAKEN = frozenset({400, 413, 415, 422})
-"""What the service says, in words of its own, to a request that it never takes, however often it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +49,19 @@ class Question:
     tariff: Tariff
     backend: str
     body: Mapping[str, object]
-    limit: int | None
     title: str
     about: str
     max_cost_eur_cents: int | None = None
     agreed_to: str | None = None
     person: bool = False
     """Whether one can be asked."""
+
+    @property
+    def limit(self) -> int | None:
+        """At most so many come, and are billed."""
+        filters = self.body.get("filters")
+        limit = filters.get("limit") if isinstance(filters, Mapping) else None
+        return limit if isinstance(limit, int) else None
 
     @property
     def unbounded(self) -> bool:
@@ -188,9 +192,9 @@ async def _sent(desk: Desk, backend: SybilionBackend, question: Question, call: 
     try:
         answer = await _send(backend, question, call.request_id)
     except BackendError as error:
-        never_taken = isinstance(error, AnswerError) and error.status in _NEVER_TAKEN and error.text != ""
-        if never_taken or not (error.after_lost or may_be_done(error)):
-            await desk.store.calls.refuse(call.request_id, never_taken=never_taken)
+        never = never_taken(error)
+        if never or not (error.after_lost or may_be_done(error)):
+            await desk.store.calls.refuse(call.request_id, never_taken=never)
         raise
     units = len(answer.drivers if isinstance(answer, DriverRanking) else answer.alerts)
     content, at = answer.model_dump(mode="json"), timestamp(desk.now())

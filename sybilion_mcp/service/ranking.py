@@ -49,7 +49,6 @@ class RankingOrder:
             DRIVERS,
             name,
             body,
-            limit,
             subjects.title_of(metadata),
             about,
             max_cost_eur_cents=self.max_cost_eur_cents,

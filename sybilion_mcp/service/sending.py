@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from sybilion_mcp.backends.base import Backend, BackendError, TransportError
+from sybilion_mcp.backends.base import Backend, BackendError, TransportError, outcome_unknown
 from sybilion_mcp.contract.jobs import Job
-from sybilion_mcp.hints import Refusal, outcome_unknown
+from sybilion_mcp.hints import Refusal
 from sybilion_mcp.next_step import NextStep
 from sybilion_mcp.outside import identifier
 from sybilion_mcp.service.desk import Desk
