@@ -19,6 +19,7 @@ from sybilion_mcp.backends.origin import ElsewhereError
 from sybilion_mcp.contract.eomer import EomerJob
 from sybilion_mcp.contract.eomer_table import read_forecast_table
 from sybilion_mcp.engine.eomer.app import build_eomer_app
+from tests.conftest import until
 from tests.engine.eomer.made_up import SHAPES, body, labels
 
 pytestmark = pytest.mark.anyio
@@ -108,12 +109,14 @@ async def failure_of(call: Any) -> BackendError:
 
 
 async def completed(client: EomerClient, job_id: str) -> EomerJob:
-    with anyio.fail_after(60):
-        while True:
-            job = await client.document(job_id)
-            if job.finished:
-                return job
-            await anyio.sleep(0.01)
+    looks: list[EomerJob] = []
+
+    async def is_finished() -> bool:
+        looks.append(await client.document(job_id))
+        return looks[-1].finished
+
+    await until(is_finished, 60)
+    return looks[-1]
 
 
 # The whole way
@@ -417,7 +420,7 @@ async def test_an_address_that_is_none_is_unreachable(url: str) -> None:
 
 async def trickle() -> AsyncIterator[bytes]:
     while True:
-        await anyio.sleep(0.01)
+        await anyio.lowlevel.checkpoint()
         yield b" "
 
 

@@ -3,13 +3,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from sybilion_mcp.contract.eomer_form import form_of
 from sybilion_mcp.engine.eomer.app import build_eomer_app
+from tests.conftest import until
 
 Build = Callable[..., Starlette]
 
@@ -53,9 +53,11 @@ async def post(client: httpx.AsyncClient, body: dict[str, object], **headers: st
 
 
 async def finished(client: httpx.AsyncClient, job_id: str, seconds: float = 60) -> dict[str, object]:
-    with anyio.fail_after(seconds):
-        while True:
-            job: dict[str, object] = (await client.get(f"/jobs/{job_id}")).json()
-            if job["status"] in ("completed", "failed"):
-                return job
-            await anyio.sleep(0.01)
+    looks: list[dict[str, object]] = []
+
+    async def is_finished() -> bool:
+        looks.append((await client.get(f"/jobs/{job_id}")).json())
+        return looks[-1]["status"] in ("completed", "failed")
+
+    await until(is_finished, seconds)
+    return looks[-1]

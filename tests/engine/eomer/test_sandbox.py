@@ -12,6 +12,7 @@ import pytest
 
 from sybilion_mcp.backends.eomer import EomerClient
 from sybilion_mcp.contract.eomer_table import read_forecast_table
+from tests.conftest import until
 
 from .made_up import SHAPES, body
 
@@ -61,9 +62,9 @@ async def test_jobs_of_all_frequencies_at_once_and_many_series_in_one(
 
 
 async def _completed(client: EomerClient, job_id: str) -> None:
-    while True:
+    async def is_finished() -> bool:
         job = await client.job(job_id)
         assert job.status != "failed"
-        if job.finished:
-            return
-        await anyio.sleep(0.05)
+        return job.finished
+
+    await until(is_finished, 90)
